@@ -1,0 +1,1 @@
+"""The command line: one file a command. A command parses and prints; the work is done by plain functions."""

@@ -1,0 +1,6 @@
+"""streamqrs detect."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""streamqrs evaluate."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError

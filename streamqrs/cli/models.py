@@ -1,0 +1,6 @@
+"""streamqrs models."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError

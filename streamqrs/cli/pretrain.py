@@ -1,0 +1,6 @@
+"""streamqrs pretrain."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""streamqrs run."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError

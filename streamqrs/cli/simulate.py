@@ -1,0 +1,6 @@
+"""streamqrs simulate."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""streamqrs sources."""
+
+
+def command() -> None:
+    """Not written yet."""
+    raise NotImplementedError
