@@ -1,3 +1,65 @@
-"""Real-time QRS detection in one ECG lead, good enough to gate an MRI scanner from inside the magnet."""
+"""Real-time QRS detection in one ECG lead, good enough to gate an MRI scanner from inside the magnet.
+
+`detect` finds the beats of a whole recording, `Detector` those of a stream that you push, `run` those of a source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Beat": "types",
+    "Chunk": "types",
+    "Detector": "detector",
+    "Event": "types",
+    "Gap": "types",
+    "Problem": "types",
+    "Settings": "settings",
+    "SourceInfo": "types",
+    "Started": "types",
+    "Stopped": "types",
+    "detect": "detector",
+    "open_sink": "ports",
+    "open_source": "ports",
+    "run": "engine",
+}
+
+__all__ = [
+    "Beat",
+    "Chunk",
+    "Detector",
+    "Event",
+    "Gap",
+    "Problem",
+    "Settings",
+    "SourceInfo",
+    "Started",
+    "Stopped",
+    "__version__",
+    "detect",
+    "open_sink",
+    "open_source",
+    "run",
+]
+
+if TYPE_CHECKING:
+    from streamqrs.detector import Detector, detect
+    from streamqrs.engine import run
+    from streamqrs.ports import open_sink, open_source
+    from streamqrs.settings import Settings
+    from streamqrs.types import Beat, Chunk, Event, Gap, Problem, SourceInfo, Started, Stopped
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

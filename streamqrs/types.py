@@ -94,15 +94,15 @@ class Peak:
 
     Attributes
     ----------
-    index : int
-        The R peak, in 250 Hz samples (before the resampler's delay is taken off).
+    at : float
+        The R peak in 250 Hz samples, between two of them (before the resampler's delay is taken off).
     probability : float
         How sure the network is, 0 to 1.
     known : int
         Count of the 250 Hz sample after the newest one that was needed.
     """
 
-    index: int
+    at: float
     probability: float
     known: int
 

@@ -18,9 +18,7 @@ from streamqrs.errors import BadSpec, StreamqrsError
 
 COMMANDS = ("run", "detect", "simulate", "sources", "pretrain", "evaluate", "models")
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for name in COMMANDS:
     app.command(name)(import_module(f"streamqrs.cli.{name}").command)
 

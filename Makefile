@@ -1,0 +1,43 @@
+# make run    the virtual patient, beats shown as they come     (ARGS="--duration 10" and the like go to `streamqrs run`)
+# make test   lint, types and tests, with all extras
+# make bench  figures for bench/README.md
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test lint tools clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.core
+	$(BIN)/streamqrs run $(ARGS)
+
+test: $(VENV)/.all tools lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p streamqrs
+
+# what the tests need besides Python packages: brought where that is allowed, skipped and said where not
+tools:
+	@sh tests/tools.sh
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV) || sh tests/tools.sh venv $(PYTHON) $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[all]'
+	@touch $(VENV)/.core $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

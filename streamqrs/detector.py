@@ -1,0 +1,288 @@
+"""Detector: the stages in order, synchronous. What is scored, tested and run live is this one object."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamqrs import model as models
+from streamqrs.clock import ClockMap
+from streamqrs.errors import BadModel, BadSignal
+from streamqrs.gate import Gate
+from streamqrs.life import Life, Step
+from streamqrs.merge import OverlapMerger
+from streamqrs.peaks import Peaks
+from streamqrs.resample import Resampler
+from streamqrs.rhythm import Rhythm
+from streamqrs.settings import Settings
+from streamqrs.types import RATE, Beat, Chunk, Gap, Probabilities, Samples, Window
+from streamqrs.window import Windower
+
+BLOCK_WINDOWS = 1024
+"""A long recording is worked through in blocks of so many windows."""
+
+
+class Detector:
+    """Find the heartbeats in one ECG lead, as it comes.
+
+    However the samples are cut into pieces, the beats are the same.
+
+    Parameters
+    ----------
+    rate : float
+        Sampling rate in Hz, 100 to 10,000.
+    model : str, path or Model
+        Name of a shipped model, a model package, or one that is loaded.
+    gate : bool
+        Give triggers at the newest edge, too. Confirmed beats are the same with and without it, but for their ids.
+    **settings
+        See `Settings`; what is not given comes from the model.
+
+    Attributes
+    ----------
+    rate : float
+        As given.
+    model : Model
+        The network.
+    settings : Settings
+        All settings.
+    held : int
+        Missing samples that were bridged so far.
+    """
+
+    def __init__(
+        self,
+        rate: float = RATE,
+        model: str | os.PathLike[str] | models.Model = "mri",
+        gate: bool = False,
+        **settings: Any,
+    ) -> None:
+        self._given = settings
+        self._resampler = Resampler(rate)
+        self.rate = self._resampler.rate
+        self.model = model if isinstance(model, models.Model) else models.load(model)
+        try:
+            chosen = Settings.of(self.model.settings)
+        except (ValueError, TypeError) as error:
+            raise BadModel(f"model {self.model.name}: {error}") from error
+        self.settings = Settings.of(self.model.settings, settings) if settings else chosen
+        s = self.settings
+        self._gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance) if gate else None
+        self._windower = Windower(s.gate_hop if gate else s.hop, s.hop)
+        self._merger = OverlapMerger(s.hop, s.margin)
+        self._peaks = Peaks(s.low)
+        self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm)
+        self._clock = ClockMap(self.rate)
+        self._life = Life()
+        self.held = 0
+        self.reset()
+
+    @property
+    def delay_ms(self) -> float:
+        """Longest time from an R peak to its confirmed beat, in ms of source time."""
+        samples = self._merger.delay + self._rhythm.delay + 1
+        return samples / RATE * 1000 + self._resampler.delay_s * 1000
+
+    def at_rate(self, rate: float) -> Detector:
+        """Make a detector of the same model and settings for another sampling rate, in Hz."""
+        other = Detector(rate, self.model, self._gate is not None, **self._given)
+        other._life.ids = self._life.ids
+        return other
+
+    def reset(self, start: int = 0) -> None:
+        """Begin anew, as after a gap; ids go on.
+
+        Parameters
+        ----------
+        start : int
+            Count of the next source sample.
+        """
+        for stage in (self._resampler, self._windower, self._merger, self._peaks, self._rhythm, self._gate, self._life):
+            if stage:
+                stage.reset()
+        if start == 0:
+            self._clock.reset()
+        self._origin = self._next = start  # source samples
+        self._last_value = 0.0
+        self._missing = 0  # length of the run of missing samples that is open
+
+    def push(self, samples: ArrayLike | Chunk) -> list[Beat]:
+        """Take the next samples, and return the beats that are certain now.
+
+        Parameters
+        ----------
+        samples : array_like or Chunk
+            Shape (n,), any unit. The `start` and `time` of a chunk are heeded: a start beyond the next sample is a
+            gap, which ends what was open and begins anew; the time is taken for the source clock.
+
+        Returns
+        -------
+        list of Beat
+            In the order of their R peaks.
+
+        Raises
+        ------
+        ValueError
+            If the shape, rate or start of the samples is wrong.
+        """
+        return [event for event in self.events(samples) if isinstance(event, Beat)]
+
+    def events(self, samples: ArrayLike | Chunk) -> list[Beat | Gap]:
+        """Do what `push` does, and say which gaps there were, too."""
+        found: list[Beat | Gap] = []
+        if isinstance(samples, Chunk):
+            if samples.rate != self.rate:
+                raise ValueError(f"chunk of {samples.rate:g} Hz: this detector runs at {self.rate:g} Hz")
+            if samples.start < self.next:
+                raise ValueError(f"chunk starts at sample {samples.start}: allowed are {self.next} and after")
+            if samples.start > self.next:
+                found += self._gap(samples.start)
+            self._clock.push(samples.start, samples.time)
+            samples = samples.samples
+        x = np.asarray(samples, dtype=np.float32)
+        if x.ndim != 1:
+            raise ValueError(f"samples of shape {x.shape}: allowed is (n,), one lead")
+        block = int(BLOCK_WINDOWS * self._windower.hop * self.rate / RATE)
+        for at in range(0, len(x), block):
+            found += self._push(x[at : at + block])
+        return found
+
+    def flush(self) -> list[Beat]:
+        """End the stream here, and return the beats that were still open."""
+        steps: list[Step] = []
+        known = self._windower.stop
+        for window in self._windower.flush():
+            (row,) = self._probabilities([window])
+            curve = self._merger.push(Probabilities(row, window.start, window.stop))
+            steps += self._confirm(curve, known)
+        steps += self._confirm(self._merger.flush(), known)
+        last = self._rhythm.push(self._peaks.flush(), self._peaks.settled, known) + self._rhythm.flush(known)
+        steps += self._life.confirm(last, math.inf, known)
+        return [self._beat(step) for step in steps]
+
+    @property
+    def next(self) -> int:
+        """Count of the source sample that comes next."""
+        return self._next + self._missing
+
+    def _gap(self, start: int) -> list[Beat | Gap]:
+        """Samples are lost up to `start`: end what was open, and begin anew there."""
+        lost = self._next
+        gap = Gap(lost, start, self._clock.time(lost), (start - lost) / self.rate)
+        found = self.flush()
+        self.reset(start)
+        return [*found, gap]
+
+    def _push(self, x: Samples) -> list[Beat | Gap]:
+        finite = np.isfinite(x)
+        if finite.all() and not self._missing:
+            return [*self._detect(x)]
+        return list(self._bridge(x, finite))
+
+    def _bridge(self, x: Samples, finite: NDArray[np.bool_]) -> Iterator[Beat | Gap]:
+        """Hold the last value over short runs of missing samples; a long run is a gap."""
+        longest = self.settings.hold * self.rate / RATE
+        edges = np.flatnonzero(np.diff(finite)) + 1
+        for part, good in zip(np.split(x, edges), np.split(finite, edges), strict=True):
+            if not good[0]:
+                self._missing += len(part)
+                continue
+            if self._missing > longest or (self._missing and self._next == self._origin):
+                yield from self._gap(self.next)
+            elif self._missing:
+                self.held += self._missing
+                bridge, self._missing = self._missing, 0
+                yield from self._detect(np.full(bridge, self._last_value, np.float32))
+            yield from self._detect(part)
+
+    def _detect(self, x: Samples) -> Iterator[Beat]:
+        if not len(x):
+            return
+        self._next += len(x)
+        self._last_value = float(x[-1])
+        for step in self._analyse(self._windower.push(self._resampler.push(x))):
+            yield self._beat(step)
+
+    def _analyse(self, windows: list[Window]) -> Iterator[Step]:
+        """Run the network once over each window; its newest edge serves the gate, all of it the merger."""
+        if not windows:
+            return
+        for window, row in zip(windows, self._probabilities(windows), strict=True):
+            newest = Probabilities(row, window.start, window.stop)
+            if self._gate and (trigger := self._gate.push(newest)):
+                yield self._life.trigger(trigger)
+            if window.start % self.settings.hop == 0:
+                yield from self._confirm(self._merger.push(newest), window.stop)
+
+    def _probabilities(self, windows: list[Window]) -> Samples:
+        batch = np.stack([window.samples for window in windows])
+        values = self.model(batch)
+        values[~batch.any(axis=1)] = 0.0  # a flat line: nothing to ask the network about
+        return values
+
+    def _confirm(self, curve: Probabilities, known: int) -> list[Step]:
+        beats = self._rhythm.push(self._peaks.push(curve), self._peaks.settled, known)
+        return self._life.confirm(beats, self._rhythm.settled, known)
+
+    def _beat(self, step: Step) -> Beat:
+        at = self._origin + (step.at / RATE - self._resampler.delay_s) * self.rate
+        newest = self._origin + self._resampler.newest(step.known - 1)
+        return Beat(
+            id=step.id,
+            kind=step.kind,
+            index=max(0, math.floor(at / self.rate * RATE + 0.5)),
+            time=self._clock.time(at),
+            probability=step.probability,
+            rr_s=None if step.rr is None else step.rr / RATE,
+            known=self._clock.time(newest),
+        )
+
+
+def detect(
+    ecg: ArrayLike, rate: float, model: str | os.PathLike[str] | models.Model = "mri", **settings: Any
+) -> list[Beat]:
+    """Find the heartbeats in a whole recording.
+
+    The same as a `Detector` that is fed the recording, with the windows in batches on all cores.
+
+    Parameters
+    ----------
+    ecg : array_like
+        Shape (n,), one lead, any unit. Missing samples may be NaN.
+    rate : float
+        Sampling rate in Hz, 100 to 10,000.
+    model : str, path or Model
+        Name of a shipped model, or a model package.
+    **settings
+        See `Settings`.
+
+    Returns
+    -------
+    list of Beat
+        Confirmed beats in order; `time` is in s since the first sample, `index` in 250 Hz samples.
+
+    Raises
+    ------
+    ValueError
+        If the array has another shape, holds no finite sample, or the rate is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> detect(np.zeros(2500), 250)
+    []
+    """
+    x = np.asarray(ecg, dtype=np.float32)
+    if x.ndim != 1:
+        raise ValueError(f"ecg of shape {x.shape}: allowed is (n,), one lead")
+    if len(x) and not np.isfinite(x).any():
+        raise BadSignal(f"none of the {len(x)} samples is finite")
+    if not isinstance(model, models.Model):
+        model = models.load(model, threads=os.cpu_count() or 1)
+    detector = Detector(rate, model, **settings)
+    return detector.push(x) + detector.flush()

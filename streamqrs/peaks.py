@@ -1,0 +1,75 @@
+"""Peaks: the finished curve → candidates, by a probability criterion."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamqrs.types import Peak, Probabilities
+
+LONGEST = 250
+"""A stretch of high probability is cut after this many samples (1 s), whatever the network says."""
+
+
+class Peaks:
+    """Find what may be QRS complexes in a curve of probabilities.
+
+    Each stretch above `low` is a candidate. The R peak is its centre of mass, since the network is trained on masks
+    centred on R; its probability is the highest one in the stretch.
+
+    Parameters
+    ----------
+    low : float
+        Probability at which a candidate begins and ends, 0 to 1.
+    """
+
+    def __init__(self, low: float) -> None:
+        if not 0 < low < 1:
+            raise ValueError(f"low is {low:g}: allowed are 0 < low < 1")
+        self.low = low
+        self.reset()
+
+    @property
+    def delay(self) -> int:
+        """Samples held back: none, but for a stretch that has not ended."""
+        return 0
+
+    @property
+    def settled(self) -> int:
+        """No more candidates come before this sample."""
+        return self._stop - len(self._open)
+
+    def reset(self) -> None:
+        """Forget everything, as if newly made."""
+        self._stop = 0  # end of the curve so far
+        self._known = 0
+        self._open = np.empty(0, np.float32)  # the stretch above `low` that reaches to the end of the curve
+
+    def push(self, curve: Probabilities) -> list[Peak]:
+        """Take the next piece of the finished curve, and return the candidates that have ended."""
+        if curve.start != self._stop:
+            raise ValueError(f"curve goes on at {curve.start}: {self._stop} was next")
+        self._known = max(self._known, curve.known)
+        self._stop += len(curve.values)
+        held: NDArray[np.float32] = np.concatenate((self._open, curve.values))
+        edges = np.flatnonzero(np.diff(held >= self.low, prepend=False, append=False))
+        stretches = [cut for begin, end in zip(edges[::2], edges[1::2], strict=True) for cut in _cut(begin, end)]
+        start = self._stop - len(held)
+        self._open = held[:0]
+        if stretches and stretches[-1][1] == len(held):
+            self._open = held[stretches.pop()[0] :]
+        return [self._peak(held[begin:end], start + begin) for begin, end in stretches]
+
+    def flush(self) -> list[Peak]:
+        """End the curve here, and return the candidate that was still open."""
+        return self.push(Probabilities(np.zeros(1, np.float32), self._stop, self._known))
+
+    def _peak(self, stretch: NDArray[np.float32], start: int) -> Peak:
+        p = stretch.astype(np.float64)
+        centre = np.dot(p, np.arange(len(p))) / p.sum()
+        return Peak(int(start) + float(centre), float(p.max()), self._known)
+
+
+def _cut(begin: int, end: int) -> list[tuple[int, int]]:
+    starts = range(begin, end, LONGEST)
+    return [(start, min(start + LONGEST, end)) for start in starts]

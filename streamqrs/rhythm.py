@@ -1,0 +1,193 @@
+"""Rhythm: candidates → beats. A distance criterion that weighs the rhythm of the heart against probability.
+
+An artefact that looks like a QRS complex to the network often stands where no beat is likely, for example half way
+between two others. So each chain of candidates is scored by the log odds of its members and by the likelihood of the
+intervals between them, given the running RR interval along the chain; the best chain decides (the Viterbi algorithm).
+The likelihood has a floor, for hearts are irregular: a confident candidate is a beat wherever it stands, and a doubtful
+one is a beat where one was due.
+
+A candidate that comes in its time waits for `distance` only; one that comes early, or is doubtful, waits until a
+better one would have come, at most `patience`. What was said is never taken back.
+
+References
+----------
+Viterbi, "Error bounds for convolutional codes", IEEE Trans. Inf. Theory 13, 1967.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from streamqrs.types import Peak
+
+LONGEST_RR = 625
+"""Longest interval of a chain in samples at 250 Hz (2.5 s); after a longer pause a new chain begins."""
+IRREGULAR = 0.2
+"""Share of intervals that follow no rhythm: ectopic beats, pauses, atrial fibrillation."""
+FLOOR = math.log(IRREGULAR / math.log(2.2 / 0.35))
+RESTART = -6.0
+"""Log likelihood of a chain that begins anew, against one that goes on."""
+SURE = 6.0
+"""Log odds are cut here: nothing counts as more certain."""
+RESTING_RR, RESTING_SPREAD, FASTEST = 200, 0.3, -1.5
+"""Below 200 samples (75 beats per minute) an interval loses likelihood, as a normal law of its log; at most so much.
+
+Without it, two waves in each heartbeat would make as good a rhythm, twice as fast, as one."""
+SPREAD = 0.12
+"""First guess of the standard deviation of log RR intervals, from one to the next."""
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    """A candidate at the end of its best chain."""
+
+    peak: Peak
+    score: float
+    before: _Node | None
+    rr: float | None  # running RR interval along the chain
+    spread: float
+
+
+class Rhythm:
+    """Choose the beats among candidates.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability at which a candidate speaks as much for a beat as against one, 0 to 1.
+    distance : int
+        Refractory time: shortest distance between two beats in 250 Hz samples.
+    patience : int
+        Longest wait for a better candidate in 250 Hz samples, at least `distance`.
+    weight : float
+        Weight of the rhythm against probability; with 0 only threshold and refractory time count.
+    """
+
+    def __init__(self, threshold: float, distance: int, patience: int, weight: float) -> None:
+        self.distance, self.patience, self.weight = distance, patience, weight
+        self._bias = _log_odds(threshold)
+        self.reset()
+
+    @property
+    def delay(self) -> int:
+        """Samples after a candidate that are awaited at most."""
+        return max(self.distance, self.patience)
+
+    def reset(self) -> None:
+        """Forget everything, as if newly made."""
+        self._nodes: deque[_Node] = deque()  # candidates of the last 2.5 s
+        self._anew = 0.0  # score of a chain that has not begun yet
+        self._waiting: deque[_Node] = deque()
+        self._last: float | None = None  # the newest beat that was given out
+        self._seen = 0.0
+
+    @property
+    def settled(self) -> float:
+        """No more beats come before this sample."""
+        return self._waiting[0].peak.at if self._waiting else self._seen
+
+    def push(self, candidates: list[Peak], seen: float, known: int) -> list[Peak]:
+        """Take candidates in order, all up to the sample `seen`, and return the beats that are certain now.
+
+        Each beat's `known` is as given.
+        """
+        found: list[Peak] = []
+        for peak in candidates:
+            found += self._decide(peak.at, known)
+            node = self._join(peak)
+            self._nodes.append(node)
+            self._waiting.append(node)
+        self._seen = seen
+        return found + self._decide(seen, known)
+
+    def flush(self, known: int) -> list[Peak]:
+        """No more candidates come: return the beats among those that waited."""
+        return self._decide(math.inf, known)
+
+    def _join(self, peak: Peak) -> _Node:
+        """Find the best chain that ends in a candidate."""
+        gain = _log_odds(peak.probability) - self._bias
+        while self._nodes and peak.at - self._nodes[0].peak.at > LONGEST_RR:
+            gone = self._nodes.popleft()
+            gone.before = None
+            self._anew = max(self._anew, gone.score + RESTART * self.weight)
+        best = _Node(peak, self._anew + gain, None, None, SPREAD)
+        for node in self._nodes:
+            interval = peak.at - node.peak.at
+            if interval < self.distance:
+                break
+            score = node.score + gain + self.weight * _likelihood(interval, node.rr, node.spread)
+            if score > best.score:
+                rr, spread = _follow(interval, node.rr, node.spread)
+                best = _Node(peak, score, node, rr, spread)
+        return best
+
+    def _decide(self, seen: float, known: int) -> list[Peak]:
+        """Settle the waiting candidates whose time is over when everything before `seen` is known."""
+        found: list[Peak] = []
+        while self._waiting:
+            node = self._waiting[0]
+            moment = node.peak.at + self._wait(node)
+            if moment > seen:
+                break
+            self._waiting.popleft()
+            early = self._last is not None and node.peak.at - self._last < self.distance
+            if not early and self._on_best_chain(node, moment):
+                self._last = node.peak.at
+                found.append(Peak(node.peak.at, node.peak.probability, known))
+        return found
+
+    def _wait(self, node: _Node) -> float:
+        """How long a candidate waits for a better one, in samples."""
+        if self._last is None or node.rr is None or not self.weight:
+            return self.distance
+        due = self._last + 0.75 * node.rr
+        if node.peak.at >= due and _log_odds(node.peak.probability) > self._bias + 1:
+            return self.distance
+        return min(max(0.5 * node.rr, self.distance), self.patience)
+
+    def _on_best_chain(self, node: _Node, moment: float) -> bool:
+        ends = [other for other in self._nodes if other.peak.at <= moment]
+        end: _Node | None = max(ends, key=lambda other: self._ended(other, moment))
+        if end is not None and self._ended(end, moment) < self._anew:
+            return False
+        while end is not None and end.peak.at > node.peak.at:
+            end = end.before
+        return end is node
+
+    def _ended(self, node: _Node, moment: float) -> float:
+        """Score of a chain that no beat followed until now: one that is overdue speaks against it."""
+        if node.rr is None:
+            return node.score
+        overdue = (moment - node.peak.at) / node.rr - 1.2
+        return node.score - self.weight * min(max(4 * overdue, 0.0), -RESTART)
+
+
+def _log_odds(p: float) -> float:
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return min(max(math.log(p / (1 - p)), -SURE), SURE)
+
+
+def _likelihood(interval: float, rr: float | None, spread: float) -> float:
+    """Log density of the log of an interval after a running RR interval: normal, with a floor for the irregular."""
+    fast = min(math.log(interval / RESTING_RR) / RESTING_SPREAD, 0.0)
+    rate = max(-0.5 * fast * fast, FASTEST)
+    if rr is None:
+        return rate + FLOOR
+    off = math.log(interval / rr)
+    normal = (1 - IRREGULAR) / (spread * math.sqrt(2 * math.pi)) * math.exp(-0.5 * (off / spread) ** 2)
+    too_short = min(off - math.log(0.35), 0.0)  # a third of the running interval is hardly ever a heart's
+    return rate + math.log(normal + math.exp(FLOOR + 6 * too_short))
+
+
+def _follow(interval: float, rr: float | None, spread: float) -> tuple[float, float]:
+    """Running RR interval and its spread after one more interval."""
+    if rr is None:
+        return interval, SPREAD
+    off = math.log(interval / rr)
+    if abs(off) < 0.5:
+        spread += 0.1 * (min(abs(off) * 1.25, 0.35) - spread)
+        return rr * math.exp(0.25 * off), max(spread, 0.06)
+    return rr * math.exp(0.05 * max(min(off, 0.5), -0.5)), spread

@@ -1,0 +1,78 @@
+"""Settings of the detector: checked, and layered from the model's over the defaults to the user's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from streamqrs.types import WINDOW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of a `Detector`; all lengths in samples at 250 Hz.
+
+    Attributes
+    ----------
+    hop : int
+        Distance between two windows of the merge grid.
+    margin : int
+        Right edge of a window that waits for the next one.
+    low : float
+        Probability at which a candidate begins and ends, 0 to `threshold`.
+    threshold : float
+        Probability at which a candidate speaks as much for a beat as against one, 0 to 1.
+    distance : int
+        Refractory time: shortest distance between two beats.
+    rhythm : float
+        Weight of the rhythm against probability; with 0 only threshold and refractory time count.
+    patience : int
+        Longest wait for a better candidate than one that comes early, at least `distance`.
+    hold : int
+        Longest run of missing (NaN, infinite) samples that is bridged; a longer one is a gap.
+    gate_hop : int
+        Distance between two decisions of the gate; `hop` is a multiple of it.
+    gate_depth : int
+        Look-ahead of the gate: samples after the one that decides.
+    gate_threshold, gate_low : float
+        Probability at which a trigger is given, and the one below which the next one is allowed.
+    """
+
+    hop: int = 120
+    margin: int = 30
+    low: float = 0.2
+    threshold: float = 0.5
+    distance: int = 50
+    rhythm: float = 0.5
+    patience: int = 80
+    hold: int = 50
+    gate_hop: int = 2
+    gate_depth: int = 10
+    gate_threshold: float = 0.5
+    gate_low: float = 0.3
+
+    def __post_init__(self) -> None:
+        limits = {"hop": (1, WINDOW), "margin": (0, WINDOW - self.hop), "distance": (1, 250),
+                  "patience": (self.distance, 500), "hold": (0, 750),
+                  "gate_hop": (1, self.hop), "gate_depth": (0, 250)}  # fmt: skip
+        for name, (least, most) in limits.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not least <= value <= most:
+                raise ValueError(f"{name} is {value!r}: allowed are {least} to {most} samples")
+        if not 0 <= self.rhythm <= 10:
+            raise ValueError(f"rhythm is {self.rhythm!r}: allowed are 0 to 10")
+        if self.hop % self.gate_hop:
+            raise ValueError(f"hop is {self.hop}, gate_hop {self.gate_hop}: allowed are multiples of gate_hop")
+        for low, high in (("low", "threshold"), ("gate_low", "gate_threshold")):
+            if not 0 < getattr(self, low) <= getattr(self, high) < 1:
+                given = f"{low} is {getattr(self, low)!r}, {high} {getattr(self, high)!r}"
+                raise ValueError(f"{given}: allowed are 0 < {low} <= {high} < 1")
+
+    @classmethod
+    def of(cls, *layers: dict[str, Any]) -> Self:
+        """Settings from several layers, later ones over earlier ones; an unknown name is an error."""
+        merged = {name: value for layer in layers for name, value in layer.items()}
+        allowed = [field.name for field in fields(cls)]
+        if unknown := sorted(merged.keys() - set(allowed)):
+            raise ValueError(f"no setting {', '.join(unknown)}: allowed are {', '.join(allowed)}")
+        return cls(**merged)

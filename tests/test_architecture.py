@@ -1,0 +1,89 @@
+"""Who may import whom (design: one-way arrows), and what loading the package costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import streamqrs
+
+ROOT = Path(streamqrs.__file__).parent
+ADAPTERS = Path(__import__("streamqrs.adapters", fromlist=["_"]).__file__).parent
+
+STAGES = {"resample", "clock", "window", "merge", "peaks", "gate", "quality", "model", "life", "settings", "rhythm"}
+ALLOWED = {
+    "types": set(),
+    "errors": set(),
+    **{stage: {"types", "errors", "resample"} for stage in STAGES},
+    "ports": {"types", "errors"},
+    "latency": {"types"},
+    "metrics": {"types", "errors"},
+    "marks": {"types", "errors"},
+    "events": {"types"},
+    "detector": STAGES | {"types", "errors"},
+    "engine": {"types", "errors", "ports", "latency", "detector", "queues"},
+    "queues": {"types", "errors", "ports"},
+}
+ONLY_IN = {
+    "torch": ("training/",),
+    "onnxruntime": ("model.py", "training/export.py"),
+    "asyncio": ("engine.py", "queues.py", "ports.py", "adapters/", "cli/"),
+    "typer": ("cli/",),
+    "rich": ("cli/", "adapters/console.py"),
+    "time": ("engine.py", "latency.py", "adapters/", "cli/", "training/"),
+}
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        yield path.relative_to(ROOT).as_posix(), path
+    for path in sorted(ADAPTERS.glob("*.py")):
+        yield f"adapters/{path.name}", path
+
+
+def imports(path):
+    """Every module that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "streamqrs")
+
+
+@pytest.mark.parametrize(("name", "path"), [*modules()], ids=lambda v: v if isinstance(v, str) else "")
+def test_imports_follow_the_arrows(name, path):
+    found = set(imports(path))
+    for library, homes in ONLY_IN.items():
+        if any(module.split(".")[0] == library for module in found):
+            assert name.startswith(homes), f"{name} imports {library}: allowed in {', '.join(homes)}"
+    ours = {m.split(".")[1] for m in found if m.startswith("streamqrs.") and (ROOT / f"{m.split('.')[1]}.py").exists()}
+    ours |= {
+        m.split(".")[1] for m in found if m.startswith(("streamqrs.training", "streamqrs.cli", "streamqrs.adapters"))
+    }
+    key = name.removesuffix(".py")
+    if key in ALLOWED:
+        assert ours <= ALLOWED[key] | {key}, f"{name} imports {sorted(ours - ALLOWED[key])}"
+    if not name.startswith(("adapters/", "cli/")):
+        assert "adapters" not in ours, f"{name} imports an adapter by name"
+    if not name.startswith(("cli/", "training/")):
+        assert "training" not in ours
+        assert "cli" not in ours
+
+
+def test_loading_the_package_and_asking_for_help_loads_nothing_heavy():
+    code = (
+        "import sys, streamqrs, streamqrs.cli.app\n"
+        "heavy = {'torch', 'onnxruntime', 'scipy', 'pylsl', 'aiomqtt', 'wfdb', 'matplotlib'} & sys.modules.keys()\n"
+        "sys.exit(' '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_modules_are_of_a_readable_size():
+    too_long = {name: n for name, path in modules() if (n := len(path.read_text().splitlines())) > 320}
+    assert not too_long

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamqrs.rhythm import Rhythm
+from streamqrs.types import Peak
+
+
+def choose(candidates, *, weight=0.5, threshold=0.5, distance=50, patience=90, step=None):
+    """Positions of the beats among (position, probability) pairs, pushed at once or step by step."""
+    rhythm = Rhythm(threshold, distance, patience, weight)
+    peaks = [Peak(float(at), p, 0) for at, p in sorted(candidates)]
+    end = peaks[-1].at + 300 if peaks else 300
+    found = []
+    seen = 0.0
+    for stop in np.arange(step, end, step) if step else []:
+        found += rhythm.push([p for p in peaks if seen <= p.at < stop], stop, int(stop))
+        seen = stop
+    found += rhythm.push([p for p in peaks if p.at >= seen], max(end, seen), int(end))
+    return [round(p.at) for p in found + rhythm.flush(int(end))]
+
+
+def regular(n, rr=225, p=0.95, start=100):
+    return [(start + k * rr, p) for k in range(n)]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_a_regular_rhythm_is_taken_as_it_is(weight):
+    beats = regular(20)
+    assert choose(beats, weight=weight) == [at for at, _ in beats]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_of_two_that_are_too_close_the_more_probable_stays(weight):
+    assert choose([(100, 0.6), (140, 0.9)], weight=weight) == [140]
+    assert choose([(100, 0.9), (140, 0.6)], weight=weight) == [100]
+
+
+def test_without_rhythm_the_threshold_decides_alone():
+    assert choose([(100, 0.6), (300, 0.49), (420, 0.51)], weight=0.0) == [100, 420]
+    assert choose([(100, 0.49)], weight=0.0) == []
+
+
+def test_waves_half_way_between_beats_are_left_out():
+    beats = regular(20)
+    waves = [(at + 120, 0.65) for at, _ in beats]
+    assert choose(beats + waves, weight=0.0) == sorted(at for at, _ in beats + waves)
+    assert choose(beats + waves) == [at for at, _ in beats]
+
+
+def test_it_comes_back_to_the_beats_when_it_began_with_a_wave():
+    beats = regular(30)
+    waves = [(at + 120, 0.65) for at, _ in beats]
+    chosen = choose(waves[:1] + beats[1:] + waves[1:])
+    assert [at for at in chosen if at > 1500] == [at for at, _ in beats if at > 1500]
+
+
+def test_a_confident_premature_beat_survives():
+    beats = regular(10) + [(100 + 9 * 225 + 120, 0.995)] + regular(10, start=100 + 11 * 225)
+    assert choose(beats) == [at for at, _ in beats]
+
+
+def test_a_doubtful_candidate_is_a_beat_where_one_was_due():
+    beats = regular(10)
+    doubtful = [(at, 0.3 if k == 6 else p) for k, (at, p) in enumerate(beats)]
+    assert choose(doubtful) == [at for at, _ in beats]
+    assert choose(doubtful, weight=0.0) == [at for at, _ in beats if at != beats[6][0]]
+
+
+def test_an_irregular_but_confident_rhythm_is_kept():
+    rng = np.random.default_rng(0)
+    at = 100 + np.cumsum(rng.uniform(90, 260, 60)).astype(int)
+    chosen = choose([(int(a), 0.97) for a in at])
+    assert len(set(at.tolist()) - set(chosen)) <= 1
+    assert set(chosen) <= set(at.tolist())
+
+
+def test_the_highest_heart_rates_pass():
+    beats = regular(40, rr=62)  # 242 beats per minute
+    assert choose(beats) == [at for at, _ in beats]
+
+
+def test_after_a_long_pause_it_begins_anew():
+    beats = regular(5) + regular(5, start=6000)
+    assert choose(beats) == [at for at, _ in beats]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6000), st.floats(0.2, 0.999)), max_size=60),
+    st.sampled_from([1.0, 7.0, 120.0]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+@settings(deadline=None, max_examples=60)
+def test_pieces_give_the_same_beats_as_the_whole_and_none_too_close(candidates, step, weight):
+    candidates = list({at: (at, p) for at, p in candidates}.values())
+    chosen = choose(candidates, weight=weight)
+    assert choose(candidates, weight=weight, step=step) == chosen
+    assert all(b - a >= 50 for a, b in zip(chosen, chosen[1:], strict=False))
+    assert set(chosen) <= {at for at, _ in candidates}
+
+
+def test_nobody_waits_longer_than_the_delay():
+    rng = np.random.default_rng(1)
+    rhythm = Rhythm(0.5, 50, 90, 0.5)
+    at = 0.0
+    for stop in range(10, 20_000, 10):
+        new = [Peak(at := float(stop - rng.uniform(0, 10)), rng.uniform(0.2, 1), 0)] if rng.random() < 0.08 else []
+        for beat in rhythm.push(new, float(stop), stop):
+            assert stop - beat.at <= rhythm.delay + 10
+        assert rhythm.settled >= stop - rhythm.delay - 10
+    assert len(rhythm._nodes) < 300
+
+
+def test_reset_forgets():
+    rhythm = Rhythm(0.5, 50, 90, 0.5)
+    rhythm.push([Peak(100.0, 0.9, 0)], 400, 400)
+    rhythm.reset()
+    assert [p.at for p in rhythm.push([Peak(30.0, 0.9, 0)], 400, 400)] == [30.0]
