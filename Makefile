@@ -20,7 +20,10 @@ test: $(VENV)/.all tools lint
 lint: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p streamqrs
+	@# mypy does not know that adapters/ and models/ are streamqrs.adapters and streamqrs.models: show it a tree where they are
+	@rm -rf build/typed && mkdir -p build/typed/streamqrs && ln -s $(CURDIR)/streamqrs/* build/typed/streamqrs/ && \
+	  ln -s $(CURDIR)/adapters $(CURDIR)/models build/typed/streamqrs/
+	cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p streamqrs
 
 # what the tests need besides Python packages: brought where that is allowed, skipped and said where not
 tools:

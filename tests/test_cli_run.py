@@ -87,7 +87,9 @@ def test_a_signal_ends_it_with_a_summary(name):
         (["--source", "sim", "--rate", "-250"], 2, "-250 Hz"),
         (["--duration", "0"], 2, "duration is 0 s"),
         (["--duration", "soon"], 2, "valid number"),
-        (["--tls-ca", "x.pem"], 2, "neither source nor sink is mqtt"),
+        (["--tls-ca", "x.pem"], 2, "neither source nor sink is mqtts://"),
+        (["--tls-ca", "x.pem", "--sink", "mqtt://127.0.0.1/x"], 2, "neither source nor sink is mqtts://"),
+        (["--source", "mqttx://user:secret@host/x"], 2, "unknown source 'mqttx'"),
         (["--model", "nope"], 1, "no model 'nope': allowed are base, mri"),
         (["--source", "file:/no/such/file.csv"], 1, "/no/such/file.csv"),
         (["--sink", "jsonl:/no/such/folder/out.jsonl", "--duration", "5"], 1, "/no/such/folder"),
@@ -102,6 +104,7 @@ def test_bad_input_is_one_line_and_an_exit_code(args, code, text):
     assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert text in last, done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_an_altered_model_is_refused(tmp_path):

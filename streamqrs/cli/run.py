@@ -52,23 +52,23 @@ def command(
     from streamqrs.detector import Detector
     from streamqrs.ports import open_sink, open_source
 
-    link = {
-        "mqtt_version": mqtt_version,
-        "username": username,
-        "password_file": password_file,
-        "tls_ca": tls_ca,
-        "tls_cert": tls_cert,
-        "tls_key": tls_key,
-    }
+    login = {"mqtt_version": mqtt_version, "username": username, "password_file": password_file}
+    tls = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
     specs = sink or ([] if as_json else ["console"])
-    if not any(_is_mqtt(spec) for spec in (source, *specs)) and any(link.values()):
-        given = ", ".join("--" + name.replace("_", "-") for name, value in link.items() if value)
-        raise typer.BadParameter(f"{given} given, but neither source nor sink is mqtt:// or mqtts://")
+    for given, schemes in ((login, ("mqtt", "mqtts")), (tls, ("mqtts",))):
+        named = ", ".join("--" + name.replace("_", "-") for name, value in given.items() if value)
+        if named and not any(_scheme(spec) in schemes for spec in (source, *specs)):
+            allowed = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise typer.BadParameter(f"{named} given, but neither source nor sink is {allowed}")
+
+    def link(spec: str) -> dict[str, Any]:
+        return {"mqtt": login, "mqtts": login | tls}.get(_scheme(spec), {})
+
     options: dict[str, Any] = {
         "channel": channel, "rate": rate, "speed": speed, "payload": payload, "timeout": timeout,
     }  # fmt: skip
-    opened = open_source(source, **options, **(link if _is_mqtt(source) else {}))
-    sinks = [open_sink(spec, **(link if _is_mqtt(spec) else {})) for spec in specs]
+    opened = open_source(source, **options, **link(source))
+    sinks = [open_sink(spec, **link(spec)) for spec in specs]
     detector = Detector(model=model)
     if detector.model.alias:
         typer.echo(f"model {detector.model.alias!r} leads to {detector.model.name!r} for now", err=True)
@@ -131,5 +131,5 @@ def to_text(summary: Summary) -> str:
     return "\n".join(lines + summary.failed)
 
 
-def _is_mqtt(spec: str) -> bool:
-    return spec.partition(":")[0] in {"mqtt", "mqtts"}
+def _scheme(spec: str) -> str:
+    return spec.partition(":")[0]

@@ -1,0 +1,130 @@
+"""Real parts for the tests: a broker on a free port, the folder with recordings."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 30.0
+
+
+def pytest_configure(config):
+    """Give LSL a session of its own, here and in the processes that tests start: no foreign stream is seen."""
+    folder = tempfile.TemporaryDirectory(prefix="streamqrs-lsl-")
+    config.add_cleanup(folder.cleanup)
+    file = Path(folder.name) / "lsl_api.cfg"
+    file.write_text(f"[lab]\nSessionID={uuid.uuid4().hex}\nKnownPeers={{127.0.0.1}}\n[log]\nlevel=-3\n")
+    os.environ["LSLAPICFG"] = str(file)  # liblsl reads it once, at its first call
+
+
+def until(condition, what, timeout_s=PATIENCE_S):
+    """Wait until `condition()` is true and return it; fail with `what` after a generous time."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.02)
+    return value
+
+
+class Broker:
+    """A mosquitto of our own on 127.0.0.1; it can be killed and started again on the same port."""
+
+    def __init__(self, program, folder):
+        self._program, self._folder = program, folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._process = None
+        self._settings = ["allow_anonymous true"]
+
+    @property
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def log(self):
+        path = self._folder / "mosquitto.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self, *settings):
+        """Start with these lines of configuration, or those of last time."""
+        self._configure(settings)
+        self._process = subprocess.Popen(
+            [self._program, "-c", self._folder / "mosquitto.conf"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(self._listens, f"mosquitto to listen: {self.log[-300:]}")
+        return self
+
+    def change(self, *settings):
+        """Change lines of configuration while it runs."""
+        self._configure(settings)
+        self._process.send_signal(signal.SIGHUP)
+
+    def _configure(self, settings):
+        self._settings = list(settings) or self._settings
+        config = self._folder / "mosquitto.conf"
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "set_tcp_nodelay true",
+            f"log_dest file {self._folder / 'mosquitto.log'}",
+            "log_type all",
+            *self._settings,
+        ]
+        if os.geteuid() == 0:  # else it becomes another user, who may not read the test's files
+            lines.insert(0, "user root")
+        config.write_text("\n".join(lines) + "\n")
+
+    def kill(self):
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def wait_for_log(self, pattern, times=1):
+        """Wait until the log has `times` matches of a pattern."""
+        until(lambda: len(re.findall(pattern, self.log)) >= times, f"{times} × {pattern!r} in the broker's log")
+
+    def _listens(self):
+        assert self._process.poll() is None, f"mosquitto ended: {self.log[-300:]}"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.fixture
+def broker_program():
+    """Path of mosquitto."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if not program:
+        pytest.skip("mosquitto is not installed")
+    return program
+
+
+@pytest.fixture
+def broker(broker_program, tmp_path):
+    """A running mosquitto that lets everybody in; `broker.url` is how to reach it."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Broker(broker_program, folder)
+    try:
+        yield broker.start()
+    finally:
+        broker.kill()
+
+
+@pytest.fixture
+def data_dir():
+    """Folder with the recordings: STREAMQRS_DATA, or shared/data beside the checkout."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("STREAMQRS_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("no recordings: set STREAMQRS_DATA to their folder")
+    return folder
