@@ -121,7 +121,7 @@ def load(name: str | os.PathLike[str], *, threads: int = 1) -> Model:
     BadModel
         If there is no such model, a file is missing, altered or too large, or it is of another kind.
     """
-    return _load(_find(os.fspath(name)), threads, "")
+    return _load(find(os.fspath(name)), threads, "")
 
 
 def available() -> list[str]:
@@ -160,8 +160,8 @@ def _shipped() -> Path:
     return Path(str(resources.files("streamqrs.models")))
 
 
-def _find(name: str) -> Path:
-    """Sidecar of a model."""
+def find(name: str) -> Path:
+    """Sidecar of a model, by name or path."""
     path = Path(name)
     if name in available():
         return _shipped() / f"{name}.json"
