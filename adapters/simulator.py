@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -129,7 +129,7 @@ class SimulatorSource:
         return VirtualPatient(s.rate, s.seed, s.preset, heart_rate=s.heart_rate, severity=s.severity)
 
 
-_READ = {
+_READ: dict[str, Callable[[str], Any]] = {
     "preset": str,
     "seed": int,
     "heart_rate": float,

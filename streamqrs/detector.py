@@ -161,7 +161,7 @@ class Detector:
             curve = self._merger.push(Probabilities(row, window.start, window.stop))
             steps += self._confirm(curve, known)
         steps += self._confirm(self._merger.flush(), known)
-        last = self._rhythm.push(self._peaks.flush(), self._peaks.settled, known) + self._rhythm.flush(known)
+        last = self._rhythm.push(self._peaks.flush(), self._peaks.stop, known) + self._rhythm.flush(known)
         steps += self._life.confirm(last, math.inf, known)
         return [self._beat(step) for step in steps]
 
@@ -226,8 +226,8 @@ class Detector:
         return values
 
     def _confirm(self, curve: Probabilities, known: int) -> list[Step]:
-        beats = self._rhythm.push(self._peaks.push(curve), self._peaks.settled, known)
-        return self._life.confirm(beats, self._rhythm.settled, known)
+        beats = self._rhythm.push(self._peaks.push(curve), self._peaks.stop, known)
+        return self._life.confirm(beats, min(self._rhythm.settled, self._peaks.settled), known)
 
     def _beat(self, step: Step) -> Beat:
         at = self._origin + (step.at / RATE - self._resampler.delay_s) * self.rate

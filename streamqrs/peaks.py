@@ -21,6 +21,11 @@ class Peaks:
     ----------
     low : float
         Probability at which a candidate begins and ends, 0 to 1.
+
+    Attributes
+    ----------
+    stop : int
+        Count of the sample after the newest one of the curve.
     """
 
     def __init__(self, low: float) -> None:
@@ -37,24 +42,24 @@ class Peaks:
     @property
     def settled(self) -> int:
         """No more candidates come before this sample."""
-        return self._stop - len(self._open)
+        return self.stop - len(self._open)
 
     def reset(self) -> None:
         """Forget everything, as if newly made."""
-        self._stop = 0  # end of the curve so far
+        self.stop = 0  # end of the curve so far
         self._known = 0
         self._open = np.empty(0, np.float32)  # the stretch above `low` that reaches to the end of the curve
 
     def push(self, curve: Probabilities) -> list[Peak]:
         """Take the next piece of the finished curve, and return the candidates that have ended."""
-        if curve.start != self._stop:
-            raise ValueError(f"curve goes on at {curve.start}: {self._stop} was next")
+        if curve.start != self.stop:
+            raise ValueError(f"curve goes on at {curve.start}: {self.stop} was next")
         self._known = max(self._known, curve.known)
-        self._stop += len(curve.values)
+        self.stop += len(curve.values)
         held: NDArray[np.float32] = np.concatenate((self._open, curve.values))
         edges = np.flatnonzero(np.diff(held >= self.low, prepend=False, append=False))
         stretches = [cut for begin, end in zip(edges[::2], edges[1::2], strict=True) for cut in _cut(begin, end)]
-        start = self._stop - len(held)
+        start = self.stop - len(held)
         self._open = held[:0]
         if stretches and stretches[-1][1] == len(held):
             self._open = held[stretches.pop()[0] :]
@@ -62,12 +67,12 @@ class Peaks:
 
     def flush(self) -> list[Peak]:
         """End the curve here, and return the candidate that was still open."""
-        return self.push(Probabilities(np.zeros(1, np.float32), self._stop, self._known))
+        return self.push(Probabilities(np.zeros(1, np.float32), self.stop, self._known))
 
     def _peak(self, stretch: NDArray[np.float32], start: int) -> Peak:
         p = stretch.astype(np.float64)
         centre = np.dot(p, np.arange(len(p))) / p.sum()
-        return Peak(int(start) + float(centre), float(p.max()), self._known)
+        return Peak(int(start) + float(centre), float(p.max()), self._known, int(start) + len(p))
 
 
 def _cut(begin: int, end: int) -> list[tuple[int, int]]:

@@ -6,8 +6,9 @@ intervals between them, given the running RR interval along the chain; the best 
 The likelihood has a floor, for hearts are irregular: a confident candidate is a beat wherever it stands, and a doubtful
 one is a beat where one was due.
 
-A candidate that comes in its time waits for `distance` only; one that comes early, or is doubtful, waits until a
-better one would have come, at most `patience`. What was said is never taken back.
+A candidate that comes in its time waits for `distance` only (and for the end of a stretch that begins in it); one that
+comes early, or is doubtful, waits until a better one would have come, at most `patience`. What was said is never taken
+back.
 
 References
 ----------
@@ -35,6 +36,8 @@ RESTING_RR, RESTING_SPREAD, FASTEST = 200, 0.3, -1.5
 """Below 200 samples (75 beats per minute) an interval loses likelihood, as a normal law of its log; at most so much.
 
 Without it, two waves in each heartbeat would make as good a rhythm, twice as fast, as one."""
+TAIL = 15
+"""Samples from the R peak to the end of its stretch: half of a mask, and a little."""
 SPREAD = 0.12
 """First guess of the standard deviation of log RR intervals, from one to the next."""
 
@@ -73,7 +76,7 @@ class Rhythm:
     @property
     def delay(self) -> int:
         """Samples after a candidate that are awaited at most."""
-        return max(self.distance, self.patience)
+        return max(self.distance + TAIL, self.patience)
 
     def reset(self) -> None:
         """Forget everything, as if newly made."""
@@ -85,17 +88,17 @@ class Rhythm:
 
     @property
     def settled(self) -> float:
-        """No more beats come before this sample."""
+        """No beat among the candidates so far that is not given out comes before this sample."""
         return self._waiting[0].peak.at if self._waiting else self._seen
 
     def push(self, candidates: list[Peak], seen: float, known: int) -> list[Peak]:
-        """Take candidates in order, all up to the sample `seen`, and return the beats that are certain now.
+        """Take all candidates that end up to the sample `seen`, in order, and return the beats that are certain now.
 
         Each beat's `known` is as given.
         """
         found: list[Peak] = []
         for peak in candidates:
-            found += self._decide(peak.at, known)
+            found += self._decide(peak.stop - 1, known)
             node = self._join(peak)
             self._nodes.append(node)
             self._waiting.append(node)
@@ -141,16 +144,16 @@ class Rhythm:
 
     def _wait(self, node: _Node) -> float:
         """How long a candidate waits for a better one, in samples."""
+        shortest = self.distance + TAIL
         if self._last is None or node.rr is None or not self.weight:
-            return self.distance
+            return shortest
         due = self._last + 0.75 * node.rr
         if node.peak.at >= due and _log_odds(node.peak.probability) > self._bias + 1:
-            return self.distance
-        return min(max(0.5 * node.rr, self.distance), self.patience)
+            return shortest
+        return max(shortest, min(0.5 * node.rr, self.patience))
 
     def _on_best_chain(self, node: _Node, moment: float) -> bool:
-        ends = [other for other in self._nodes if other.peak.at <= moment]
-        end: _Node | None = max(ends, key=lambda other: self._ended(other, moment))
+        end: _Node | None = max(self._nodes, key=lambda other: self._ended(other, moment))
         if end is not None and self._ended(end, moment) < self._anew:
             return False
         while end is not None and end.peak.at > node.peak.at:

@@ -100,11 +100,14 @@ class Peak:
         How sure the network is, 0 to 1.
     known : int
         Count of the 250 Hz sample after the newest one that was needed.
+    stop : int
+        Count of the sample after the last one of the stretch that it stands for.
     """
 
     at: float
     probability: float
     known: int
+    stop: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,14 +12,14 @@ from streamqrs.types import Peak
 def choose(candidates, *, weight=0.5, threshold=0.5, distance=50, patience=90, step=None):
     """Positions of the beats among (position, probability) pairs, pushed at once or step by step."""
     rhythm = Rhythm(threshold, distance, patience, weight)
-    peaks = [Peak(float(at), p, 0) for at, p in sorted(candidates)]
+    peaks = [Peak(float(at), p, 0, at + 13) for at, p in sorted(candidates)]
     end = peaks[-1].at + 300 if peaks else 300
     found = []
     seen = 0.0
     for stop in np.arange(step, end, step) if step else []:
-        found += rhythm.push([p for p in peaks if seen <= p.at < stop], stop, int(stop))
+        found += rhythm.push([p for p in peaks if seen < p.stop <= stop], stop, int(stop))
         seen = stop
-    found += rhythm.push([p for p in peaks if p.at >= seen], max(end, seen), int(end))
+    found += rhythm.push([p for p in peaks if p.stop > seen], max(end, seen), int(end))
     return [round(p.at) for p in found + rhythm.flush(int(end))]
 
 
@@ -57,7 +59,7 @@ def test_it_comes_back_to_the_beats_when_it_began_with_a_wave():
 
 
 def test_a_confident_premature_beat_survives():
-    beats = regular(10) + [(100 + 9 * 225 + 120, 0.995)] + regular(10, start=100 + 11 * 225)
+    beats = [*regular(10), (100 + 9 * 225 + 120, 0.995), *regular(10, start=100 + 11 * 225)]
     assert choose(beats) == [at for at, _ in beats]
 
 
@@ -96,16 +98,15 @@ def test_pieces_give_the_same_beats_as_the_whole_and_none_too_close(candidates, 
     candidates = list({at: (at, p) for at, p in candidates}.values())
     chosen = choose(candidates, weight=weight)
     assert choose(candidates, weight=weight, step=step) == chosen
-    assert all(b - a >= 50 for a, b in zip(chosen, chosen[1:], strict=False))
+    assert all(b - a >= 50 for a, b in pairwise(chosen))
     assert set(chosen) <= {at for at, _ in candidates}
 
 
 def test_nobody_waits_longer_than_the_delay():
     rng = np.random.default_rng(1)
     rhythm = Rhythm(0.5, 50, 90, 0.5)
-    at = 0.0
-    for stop in range(10, 20_000, 10):
-        new = [Peak(at := float(stop - rng.uniform(0, 10)), rng.uniform(0.2, 1), 0)] if rng.random() < 0.08 else []
+    for stop in range(30, 20_000, 10):
+        new = [Peak(stop - rng.uniform(13, 23), rng.uniform(0.2, 1), 0, stop - 5)] if rng.random() < 0.08 else []
         for beat in rhythm.push(new, float(stop), stop):
             assert stop - beat.at <= rhythm.delay + 10
         assert rhythm.settled >= stop - rhythm.delay - 10
@@ -114,6 +115,6 @@ def test_nobody_waits_longer_than_the_delay():
 
 def test_reset_forgets():
     rhythm = Rhythm(0.5, 50, 90, 0.5)
-    rhythm.push([Peak(100.0, 0.9, 0)], 400, 400)
+    rhythm.push([Peak(100.0, 0.9, 0, 113)], 400, 400)
     rhythm.reset()
-    assert [p.at for p in rhythm.push([Peak(30.0, 0.9, 0)], 400, 400)] == [30.0]
+    assert [p.at for p in rhythm.push([Peak(30.0, 0.9, 0, 43)], 400, 400)] == [30.0]
