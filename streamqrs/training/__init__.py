@@ -1,0 +1,1 @@
+"""Training: the only part of streamqrs that needs torch."""

@@ -1,0 +1,245 @@
+"""Windows: annotated recordings → batches of 3 s windows with their targets, wherever beats may lie in them.
+
+A batch is a pure function of a random generator. The live gate decides on the newest samples, so many windows end
+shortly after an R peak, and the last samples weigh more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from streamqrs.training.recordings import Recording
+from streamqrs.types import WINDOW
+from streamqrs.window import normalise
+
+CONTEXT = 250
+"""Samples drawn ahead of each window, in which simulated recorders settle."""
+
+LENGTH = CONTEXT + WINDOW
+
+SHARE = {"mitdb": 0.5, "qtdb": 0.25, "ludb": 0.25}
+"""How often each database is drawn from; others as often as 0.25."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSettings:
+    """How windows are drawn and weighed.
+
+    Attributes
+    ----------
+    edge : float
+        Share of windows that end 0 to 120 ms after an R peak.
+    free : float
+        Share of windows at a random time; all others lie around a beat, rare kinds of beats more often.
+    stretch : float
+        Largest change of the time scale, either way.
+    mix : float
+        Share of windows in which another lead of the record is mixed in.
+    mask : int
+        Samples around R that are QRS (odd).
+    edge_samples : int
+        Newest samples that weigh more.
+    edge_weight : float
+        By how much.
+    qrs_weight : float
+        Weight of the class QRS against the other.
+    """
+
+    edge: float = 0.35
+    free: float = 0.2
+    stretch: float = 0.1
+    mix: float = 0.15
+    mask: int = 25
+    edge_samples: int = 60
+    edge_weight: float = 4.0
+    qrs_weight: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Pieces of recordings, not yet normalised.
+
+    Attributes
+    ----------
+    ecg : numpy.ndarray
+        Shape (b, 1000), float32, 250 Hz, in heights of the lead's QRS. The last 750 samples are the window.
+    beats : tuple of numpy.ndarray
+        For each piece its R peaks, shape (k,), float64, samples of the piece, ascending; some lie outside.
+    known : numpy.ndarray
+        Shape (b, 1000), bool: where it is known whether there is a QRS.
+    """
+
+    ecg: NDArray[np.float32]
+    beats: tuple[NDArray[np.float64], ...]
+    known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the network is trained on.
+
+    Attributes
+    ----------
+    ecg : numpy.ndarray
+        Shape (b, 750), float32, normalised.
+    target : numpy.ndarray
+        Shape (b, 750), float32, 0 (not QRS) to 1 (QRS).
+    weight : numpy.ndarray
+        Shape (b, 750), float32: weight of each sample in the loss, 0 where nothing is known.
+    """
+
+    ecg: NDArray[np.float32]
+    target: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+class Change(Protocol):
+    """Something that changes pieces before they are normalised: an augmentation, a simulated scanner."""
+
+    def __call__(self, draw: Draw, rng: Generator, /) -> Draw:
+        """Return the changed pieces; must not write into those given."""
+
+
+class Windows:
+    """Draw batches from recordings.
+
+    Parameters
+    ----------
+    recordings : dict of str to sequence of Recording
+        By database.
+    settings : WindowSettings
+        How to draw.
+    changes : sequence of Change
+        Applied in this order: plain augmentation, a scanner.
+    """
+
+    def __init__(
+        self,
+        recordings: Mapping[str, Sequence[Recording]],
+        settings: WindowSettings | None = None,
+        *,
+        changes: Sequence[Change] = (),
+    ) -> None:
+        self.settings = settings or WindowSettings()
+        self.changes = tuple(changes)
+        self._databases = [tuple(part) for part in recordings.values() if part]
+        if not self._databases:
+            raise ValueError("there are no recordings: at least one is needed")
+        share = np.array([SHARE.get(name, 0.25) for name, part in recordings.items() if part])
+        self._share = share / share.sum()
+        self._rarity = {
+            id(recording): [_rarity(labels) for labels in recording.labels]
+            for part in self._databases
+            for recording in part
+        }
+
+    def draw(self, rng: Generator, count: int) -> Batch:
+        """Return `count` windows, changed, normalised, with targets and weights."""
+        pieces = self.pieces(rng, count)
+        for change in self.changes:
+            pieces = change(pieces, rng)
+        return self.finish(pieces)
+
+    def pieces(self, rng: Generator, count: int) -> Draw:
+        """Return `count` pieces of 1000 samples."""
+        ecg = np.empty((count, LENGTH), np.float32)
+        known = np.empty((count, LENGTH), np.bool_)
+        beats = []
+        for i in range(count):
+            database = self._databases[rng.choice(len(self._databases), p=self._share)]
+            recording = database[rng.integers(len(database))]
+            lead = int(rng.integers(len(recording.ecg)))
+            step = 1 + self.settings.stretch * rng.uniform(-1, 1)
+            start = self._start(recording, lead, step, rng)
+            at = start + step * np.arange(LENGTH, dtype=np.float64)
+            x = _interpolate(recording.ecg[lead], at)
+            if len(recording.ecg) > 1 and rng.random() < self.settings.mix:
+                other = (lead + rng.integers(1, len(recording.ecg))) % len(recording.ecg)
+                x += np.float32(rng.uniform(-0.3, 0.3)) * _interpolate(recording.ecg[other], at)
+            ecg[i] = x
+            known[i] = _inside(at, recording.known[lead], recording.ecg.shape[1])
+            r = recording.beats[lead]
+            low, high = np.searchsorted(r, (at[0] - 50, at[-1] + 50))
+            beats.append((r[low:high] - start) / step)
+        return Draw(ecg, tuple(beats), known)
+
+    def finish(self, pieces: Draw) -> Batch:
+        """Cut pieces to windows, normalise them, and make targets and weights."""
+        s = self.settings
+        target = qrs_mask(pieces.beats, LENGTH, s.mask)[:, CONTEXT:]
+        weight = np.where(target > 0.5, s.qrs_weight, 1.0) * pieces.known[:, CONTEXT:]
+        weight[:, WINDOW - s.edge_samples :] *= s.edge_weight
+        return Batch(normalise(pieces.ecg[:, CONTEXT:]), target, weight.astype(np.float32))
+
+    def _start(self, recording: Recording, lead: int, step: float, rng: Generator) -> float:
+        """Where a piece of recording starts, in its samples: mostly where a chosen beat lies at a chosen place."""
+        r, rarity = recording.beats[lead], self._rarity[id(recording)][lead]
+        size = recording.ecg.shape[1]
+        kind = rng.random()
+        if kind < self.settings.free or not len(r):
+            window = rng.uniform(0, max(size - step * WINDOW, 0))
+        else:
+            beat = r[min(int(np.searchsorted(rarity, rng.random())), len(r) - 1)]
+            at_edge = kind < self.settings.free + self.settings.edge
+            place = rng.uniform(WINDOW - 31, WINDOW - 1) if at_edge else rng.uniform(-15, WINDOW + 15)
+            window = beat - step * place
+        window = min(max(window, 0), max(size - step * WINDOW, 0))
+        return float(window - step * CONTEXT)
+
+
+def qrs_mask(beats: Sequence[NDArray[np.float64]], length: int, width: int) -> NDArray[np.float32]:
+    """Mark `width` samples around each R peak; where R lies between two samples, the outermost ones are partly marked.
+
+    Parameters
+    ----------
+    beats : sequence of numpy.ndarray
+        For each row its R peaks, shape (k,), samples.
+    length, width : int
+        Samples of a row; samples of a mask.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows, length), float32, 0 to 1. The centre of mass of each mask is its R peak.
+    """
+    mask = np.zeros((len(beats), length), np.float32)
+    reach = width // 2 + 1
+    around = np.arange(-reach, reach + 1)
+    for row, r in zip(mask, beats, strict=True):
+        index = np.round(r).astype(np.int64)[:, None] + around
+        value = np.clip(width / 2 + 0.5 - np.abs(index - r[:, None]), 0, 1).astype(np.float32)
+        inside = (index >= 0) & (index < length)
+        np.maximum.at(row, index[inside], value[inside])
+    return mask
+
+
+def _rarity(labels: Sequence[str]) -> NDArray[np.float64]:
+    """Cumulative chance of each beat; a kind that is n times rarer is drawn only √n times less often."""
+    if not labels:
+        return np.empty(0)
+    _, kind, count = np.unique(labels, return_inverse=True, return_counts=True)
+    chance = 1 / np.sqrt(count[kind])
+    return np.asarray(np.cumsum(chance / chance.sum()))
+
+
+def _interpolate(x: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values of x between its samples, by Catmull–Rom splines; beyond its ends the last value."""
+    base = np.floor(at)
+    t = (at - base).astype(np.float32)
+    i = np.clip(base.astype(np.int64) + np.arange(-1, 3)[:, None], 0, len(x) - 1)
+    a, b, c, d = x[i]
+    out: NDArray[np.float32] = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return out
+
+
+def _inside(at: NDArray[np.float64], spans: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
+    inside = np.zeros(len(at), np.bool_)
+    for start, stop in spans:
+        inside |= (at >= start) & (at < stop)
+    return inside & (at > -0.5) & (at < size - 0.5)

@@ -1,0 +1,224 @@
+"""Training loop: AdamW, warm-up and cosine decay, moving average of the weights, resumable.
+
+Batch k follows from the seed and k alone, and the network has no randomness of its own. So what was stopped goes on
+from its last checkpoint as if it had never been stopped, to the same bits on the same number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import asdict
+from math import cos, pi
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamqrs.errors import StreamqrsError
+from streamqrs.training.dataset import Batch
+from streamqrs.training.settings import Progress, Result, TrainSettings
+from streamqrs.training.unet import UNet
+
+SAVE_EVERY = 100
+"""Steps between two checkpoints."""
+
+Validate = Callable[[UNet], dict[str, float]]
+"""Scores of a network by name; the one called ``score`` decides which weights are kept."""
+
+
+def train(
+    network: UNet,
+    draw: Callable[[Generator, int], Batch],
+    settings: TrainSettings,
+    *,
+    validate: Validate,
+    rates: Mapping[str, float] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
+) -> Result:
+    """Train a network.
+
+    Parameters
+    ----------
+    network : UNet
+        Where it starts from; is trained in place.
+    draw : callable
+        (generator, count) → `Batch`; anything random in it must come from the generator.
+    settings : TrainSettings
+        How.
+    validate : callable
+        Network → scores.
+    rates : dict of str to float, optional
+        For layers by name (`UNet.layers`): factor on the learning rate; 0 freezes a layer, its batch norms included.
+    progress : callable, optional
+        Told after each step.
+    checkpoint : pathlib.Path, optional
+        Where to save every 100 steps, and to go on from if it is there.
+
+    Returns
+    -------
+    Result
+        The best network.
+
+    Raises
+    ------
+    StreamqrsError
+        If the checkpoint belongs to a training with other settings, or the loss is not a number.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        return _Training(network, settings, dict(rates or {}), checkpoint).run(draw, validate, progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def loss_of(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross entropy of the two classes.
+
+    Parameters
+    ----------
+    logits : torch.Tensor
+        Shape (b, 2, n).
+    target, weight : torch.Tensor
+        Shape (b, n): probability of QRS; weight in the mean.
+    """
+    # softmax of two classes is the logistic function of their difference
+    losses = functional.binary_cross_entropy_with_logits(logits[:, 1] - logits[:, 0], target, reduction="none")
+    return (losses * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+class _Training:
+    """State of a training between two steps."""
+
+    def __init__(
+        self, network: UNet, settings: TrainSettings, rates: dict[str, float], checkpoint: Path | None
+    ) -> None:
+        self.network, self.settings, self.checkpoint = network, settings, checkpoint
+        layers = network.layers()
+        unknown = set(rates) - set(layers)
+        if unknown or any(rate < 0 for rate in rates.values()):
+            raise ValueError(f"rates are {rates}: allowed are factors from 0 for {', '.join(layers)}")
+        self.frozen = [layer for name, layer in layers.items() if rates.get(name) == 0]
+        self.factors = [rates.get(name, 1.0) for name in layers if rates.get(name) != 0]
+        for layer in self.frozen:
+            layer.requires_grad_(False)
+        groups = [{"params": list(layer.parameters())} for name, layer in layers.items() if rates.get(name) != 0]
+        if not groups:
+            raise ValueError("rates are 0 for all layers: at least one must be trained")
+        self.optimiser = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.average = deepcopy(network).eval()
+        self.best = deepcopy(network.state_dict())
+        self.identity = {**asdict(settings), "architecture": str(network.settings), "rates": rates}
+        self.step, self.loss, self.elapsed_s = 0, float("nan"), 0.0
+        self.best_step, self.best_scores = 0, {"score": float("nan")}
+        self.scores: dict[str, float] = {}
+        self.history: list[dict[str, float]] = []
+        if checkpoint is not None and checkpoint.exists():
+            self._load(checkpoint)
+
+    def run(
+        self,
+        draw: Callable[[Generator, int], Batch],
+        validate: Validate,
+        progress: Callable[[Progress], None] | None,
+    ) -> Result:
+        s = self.settings
+        # one batch ahead, in another thread
+        with ThreadPoolExecutor(1) as pool:
+
+            def ask(step: int) -> Any:
+                return pool.submit(lambda: draw(np.random.default_rng((s.seed, step)), s.batch))
+
+            coming = ask(self.step) if self.step < s.steps else None
+            while coming is not None:
+                start = time.monotonic()
+                batch = coming.result()
+                coming = ask(self.step + 1) if self.step + 1 < s.steps else None
+                self._learn(batch)
+                if self.step % s.validate_every == 0 or self.step == s.steps:
+                    self._validate(validate)
+                self.elapsed_s += time.monotonic() - start
+                if self.checkpoint is not None and (self.step % SAVE_EVERY == 0 or self.step == s.steps):
+                    self._save(self.checkpoint)
+                if progress is not None:
+                    best = self.best_scores["score"]
+                    progress(Progress(self.step, s.steps, self.loss, self.scores, best, self.elapsed_s))
+        network = UNet(self.network.settings)
+        network.load_state_dict(self.best)
+        return Result(network.eval(), self.best_scores, self.best_step, self.history, self.elapsed_s)
+
+    def _learn(self, batch: Batch) -> None:
+        self.network.train()
+        for layer in self.frozen:
+            layer.eval()
+        for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
+            group["lr"] = factor * learning_rate(self.step, self.settings)
+        self.optimiser.zero_grad()
+        logits = self.network(torch.from_numpy(batch.ecg[:, None]))
+        loss = loss_of(logits, torch.from_numpy(batch.target), torch.from_numpy(batch.weight))
+        if not torch.isfinite(loss):
+            raise StreamqrsError(
+                f"the loss is {float(loss.detach())} at step {self.step}: allowed are finite values; lower the rate"
+            )
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], 1.0)
+        self.optimiser.step()
+        value = float(loss.detach())
+        self.loss = value if self.step == 0 else 0.98 * self.loss + 0.02 * value
+        self.step += 1
+        decay = min(self.settings.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(new, 1 - decay)
+                else:
+                    mean.copy_(new)
+
+    def _validate(self, validate: Validate) -> None:
+        self.scores = validate(self.average)
+        self.history.append({"step": self.step, "loss": self.loss, **self.scores})
+        if not self.scores["score"] <= self.best_scores["score"]:  # the first one beats NaN
+            self.best, self.best_scores = deepcopy(self.average.state_dict()), self.scores
+            self.best_step = self.step
+
+    def _save(self, path: Path) -> None:
+        kept = ("step", "loss", "elapsed_s", "best", "best_step", "best_scores", "scores", "history", "identity")
+        state = {name: getattr(self, name) for name in kept}
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimiser")}
+        new = path.with_suffix(".new")
+        try:
+            torch.save({**state, "parts": parts}, new)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise StreamqrsError(f"checkpoint {new} cannot be written: {str(error).splitlines()[0]}") from error
+        os.replace(new, path)
+
+    def _load(self, path: Path) -> None:
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise StreamqrsError(f"checkpoint {path} cannot be read: remove it to start anew") from error
+        if state["identity"] != self.identity:
+            raise StreamqrsError(f"{path} belongs to a training with other settings: go on with those, or remove it")
+        for name, part in state.pop("parts").items():
+            getattr(self, name).load_state_dict(part)
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+    rise = settings.warm_up * settings.steps
+    if step < rise:
+        return settings.learning_rate * (step + 1) / (rise + 1)
+    share = (step - rise) / max(settings.steps - rise, 1)
+    return settings.learning_rate * (0.01 + 0.99 * (1 + cos(pi * share)) / 2)

@@ -1,0 +1,166 @@
+"""Pretrain: the base model, from ordinary ECG with plain augmentation."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from streamqrs.model import find
+from streamqrs.training.augment import Augment
+from streamqrs.training.dataset import Change, Windows
+from streamqrs.training.export import PackageInfo, export, load_network
+from streamqrs.training.loop import train
+from streamqrs.training.recordings import check_data, load_material
+from streamqrs.training.scanned import make_scanner
+from streamqrs.training.score import Validation
+from streamqrs.training.settings import Progress, Result, TrainSettings
+from streamqrs.training.unet import PRESETS, UNet
+
+VERSION = "1"
+NOISE_FOR_TRAINING = 0.8
+CHECKPOINT = "checkpoint.pt"
+SUMMARY = (
+    "Trained on ordinary ECG with plain augmentation (noise, drift, filters, polarity), not on scanner noise: the "
+    "model that others are fine-tuned from. It has never seen the test records, nor the patients of the noise stress "
+    "test. Inside a scanner it takes waves of the magnetohydrodynamic effect and gradients for beats; use a "
+    "transferred model there."
+)
+SCANNED_SUMMARY = (
+    "Transferred to the MRI scanner: trained on ordinary ECG, most of it inside a virtual scanner (magnetohydrodynamic "
+    "waves, ballistocardiogram, gradients of analytic and recorded sequences, strictly periodic spikes, RF, pump, "
+    "motion, recorder limits), the rest as it is. It has never seen a recording from a real scanner, nor the test "
+    "records."
+)
+
+
+def pretrain(
+    data: Path,
+    out: Path,
+    *,
+    preset: str = "base",
+    name: str | None = None,
+    settings: TrainSettings | None = None,
+    minutes: float | None = None,
+    start: str | None = None,
+    scanner: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Train a model on ordinary ECG, in the virtual scanner or not, and write it as a model package.
+
+    Until it is done, everything lies in ``OUT.part`` beside the output. Called again with the same arguments after
+    an interruption, it goes on from there.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        Folder with ``mitdb``, ``qtdb``, ``ludb/data``, ``nstdb-noise``.
+    out : pathlib.Path
+        Folder of the package; must not be there.
+    preset : str
+        Architecture: ``base`` or ``seed``.
+    name : str, optional
+        Name of the model; the preset's by default.
+    settings : TrainSettings, optional
+        How to train.
+    minutes : float, optional
+        Choose `steps` so that training takes about this long here.
+    start : str, optional
+        Model whose weights the training starts from; its architecture takes the place of `preset`.
+    scanner : str, optional
+        Preset of `streamqrs.scanner` that most windows are taken into: for a model that hears through a scanner.
+    progress : callable, optional
+        Told after each step.
+
+    Returns
+    -------
+    Result
+        The network and how it came to be.
+    """
+    settings = settings or TrainSettings()
+    check(data, out, preset, minutes)
+    material = load_material(data)
+    split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
+    changes: list[Change] = [Augment(noise=material.noise[:, :split])]
+    if scanner:
+        changes.insert(0, make_scanner(scanner, settings.seed, data))
+    windows = Windows(material.train, changes=changes)
+    network = new_network(preset, start, settings.seed)
+    part = out.with_name(out.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    planned = part / "steps"
+    if minutes is not None:
+        if not planned.exists():
+            planned.write_text(str(steps_in(minutes, network, windows, settings)))
+        settings = replace(settings, steps=int(planned.read_text()))
+    result = train(
+        network,
+        windows.draw,
+        settings,
+        validate=Validation(material.validation, material.noise[:, split:], scanner=scanner),
+        progress=progress,
+        checkpoint=part / CHECKPOINT,
+    )
+    name = name or preset
+    command = f"streamqrs pretrain --data DATA --out {name} --name {name} "
+    command += f"--start {start} " if start else f"--preset {preset} "
+    command += f"--scanner {scanner} " if scanner else ""
+    command += f"--steps {settings.steps} --learning-rate {settings.learning_rate:g} "
+    training = {
+        "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),
+        "command": command + f"--seed {settings.seed} --threads {settings.threads}",
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "minutes": round(result.elapsed_s / 60, 1),
+    }
+    scores = {f"validation {key}": round(value, 2) for key, value in result.scores.items() if key != "score"}
+    summary = SCANNED_SUMMARY if scanner else SUMMARY
+    export(result.network, part, PackageInfo(name, VERSION, training, scores, summary=summary))
+    for left in (part / CHECKPOINT, planned):
+        left.unlink(missing_ok=True)
+    part.rename(out)
+    return result
+
+
+def new_network(preset: str, start: str | None, seed: int) -> UNet:
+    """Make a network with the weights of a model, or with new ones."""
+    if start is not None:
+        return load_network(find(start))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UNet(PRESETS[preset])
+
+
+def check(data: Path, out: Path, preset: str, minutes: float | None) -> None:
+    """Refuse what cannot work, before anything is read."""
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}: allowed are {', '.join(PRESETS)}")
+    if minutes is not None and not 0 < minutes <= 10_000:
+        raise ValueError(f"minutes are {minutes:g}: allowed are above 0 to 10000")
+    if out.exists():
+        raise FileExistsError(f"{out} is there already: give a folder that is not")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out.parent} is no folder: the output needs one to lie in")
+    check_data(data)
+    if shutil.disk_usage(out.parent).free < 64 << 20:
+        raise OSError(f"less than 64 MB are free in {out.parent}: the model and its checkpoints need them")
+
+
+def steps_in(minutes: float, network: UNet, windows: Windows, settings: TrainSettings) -> int:
+    """Steps that take about as long here, from the time of a few."""
+    probe = replace(settings, steps=25, validate_every=25)
+    times: list[float] = []
+    train(
+        deepcopy(network),
+        windows.draw,
+        probe,
+        validate=lambda network: {"score": 0.0},
+        progress=lambda now: times.append(time.monotonic()),
+    )
+    return max(1, round(minutes * 60 / float(np.median(np.diff(times)))))

@@ -1,0 +1,155 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("wfdb")
+
+import wfdb
+
+from streamqrs import datasets, model
+from streamqrs.cli.app import main
+from streamqrs.errors import BadRecord, StreamqrsError
+from streamqrs.training.pretrain import check, pretrain
+from streamqrs.training.settings import TrainSettings
+
+QUICK = TrainSettings(steps=4, batch=2, validate_every=4, threads=1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A small folder that looks like MIT-BIH: 22 records of 20 s, two leads."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "mitdb").mkdir()
+    t = np.arange(20 * 360)
+    for seed, name in enumerate(datasets.MITDB_TRAIN.split()):
+        rng = np.random.default_rng(seed)
+        r = np.cumsum(rng.integers(200, 400, 40))
+        r = r[r < len(t) - 50]
+        ecg = sum(np.exp(-0.5 * ((t - k) / 4) ** 2) for k in r)[:, None] * [1.0, -0.5]
+        ecg += 0.02 * rng.standard_normal(ecg.shape)
+        where = {"write_dir": str(folder / "mitdb")}
+        wfdb.wrsamp(name, 360, ["mV"] * 2, ["MLII", "V1"], ecg, fmt=["16"] * 2, **where)
+        wfdb.wrann(name, "atr", r, ["N"] * len(r), **where)
+    return folder
+
+
+def test_a_package_comes_out_and_nothing_else(tmp_path, data):
+    result = pretrain(data, tmp_path / "new", settings=QUICK, name="mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert model.load(tmp_path / "new").name == "mine"
+    values = json.loads((tmp_path / "new" / "mine.json").read_text())
+    assert values["training"]["steps"] == 4
+    assert "--steps 4 --seed 0 --threads 1" in values["training"]["command"]
+    assert str(data) not in json.dumps(values)
+    assert result.history[-1]["step"] == 4
+
+
+def test_interrupted_nothing_looks_like_a_model_and_the_same_call_goes_on(tmp_path, data, monkeypatch):
+    monkeypatch.setattr("streamqrs.training.loop.SAVE_EVERY", 1)
+
+    def stop(now):
+        if now.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(data, tmp_path / "new", settings=QUICK, progress=stop)
+    assert not (tmp_path / "new").exists()
+    assert not list(tmp_path.rglob("*.json"))
+    seen = []
+    pretrain(data, tmp_path / "new", settings=QUICK, progress=lambda now: seen.append(now.step))
+    assert seen == [4]
+    whole = pretrain(data, tmp_path / "whole", settings=QUICK).network
+    weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("new", "whole")]
+    assert weights[0] == weights[1]
+    assert not whole.training
+
+
+def test_what_was_begun_with_other_settings_is_not_gone_on_with(tmp_path, data):
+    def stop(now):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(data, tmp_path / "new", settings=replace(QUICK, steps=1), progress=stop)
+    with pytest.raises(StreamqrsError, match="other settings"):
+        pretrain(data, tmp_path / "new", settings=QUICK)
+
+
+def test_minutes_become_steps(tmp_path, data):
+    pretrain(data, tmp_path / "new", settings=QUICK, minutes=0.005)
+    training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
+    assert 1 <= training["steps"] < 300
+    assert f"--steps {training['steps']} " in training["command"]
+
+
+def test_what_cannot_work_is_refused_before_anything_is_read(tmp_path, data):
+    with pytest.raises(ValueError, match="preset is 'large': allowed are base, seed"):
+        check(data, tmp_path / "new", "large", None)
+    with pytest.raises(ValueError, match="minutes are 0: allowed are above 0"):
+        check(data, tmp_path / "new", "base", 0)
+    with pytest.raises(FileExistsError, match="there already"):
+        check(data, tmp_path, "base", None)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        check(data, tmp_path / "a" / "b", "base", None)
+    with pytest.raises(BadRecord, match="no training data in"):
+        check(tmp_path, tmp_path / "new", "base", None)
+
+
+def test_a_damaged_record_is_named(tmp_path, data):
+    (tmp_path / "mitdb").mkdir()
+    for path in (data / "mitdb").iterdir():
+        (tmp_path / "mitdb" / path.name).symlink_to(path)
+    (tmp_path / "mitdb" / "203.atr").unlink()
+    with pytest.raises(BadRecord, match=r"203.* cannot be read"):
+        pretrain(tmp_path, tmp_path / "new", settings=QUICK)
+    assert not (tmp_path / "new").exists()
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["pretrain", *map(str, arguments)])
+    output = capsys.readouterr()
+    return stopped.value.code, output.out, output.err
+
+
+def test_command(tmp_path, data, capsys):
+    code, out, err = run(
+        capsys, "--data", data, "--out", tmp_path / "new", "--preset", "seed", "--steps", 2, "--threads", 1
+    )
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'new'}: best at step 2 (f1 ")
+    assert "step 2 of 2, loss " in err
+    assert model.load(tmp_path / "new").name == "seed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--data", "nowhere", "--out", "new"], 1, "no training data in nowhere"),
+        (["--data", ".", "--out", "."], 1, ". is there already"),
+        (["--data", ".", "--out", "new", "--steps", "0"], 2, "steps is 0: allowed are 1 and more"),
+        (["--data", ".", "--out", "new", "--steps", "5", "--minutes", "5"], 2, "allowed is one of them"),
+        (["--data", ".", "--out", "new", "--preset", "huge"], 2, "allowed are base, seed"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    got, out, err = run(capsys, *arguments)
+    assert (got, out) == (code, "")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_torch_it_says_what_to_install(tmp_path):
+    program = (
+        "import sys; sys.modules['torch'] = None; from streamqrs.cli.app import main;"
+        f"main(['pretrain', '--data', '.', '--out', {str(tmp_path / 'new')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == 'streamqrs: torch is not installed: pip install "streamqrs[train]"\n'
