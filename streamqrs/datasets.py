@@ -62,6 +62,12 @@ class Item:
     marked: bool = False
     counted: bool = True
 
+    @property
+    def exact(self) -> bool:
+        """Whether the marks lie on R already: a simulated record, with the clean truth beside it."""
+        path = Path(self.path)
+        return path.with_name(f"{path.name.removesuffix('.hea')}_clean.hea").exists()
+
     def spans(self, record: Record) -> list[Span] | None:
         """Parts of the record that count, in s; None is all of it."""
         if self.noisy:

@@ -20,7 +20,7 @@ MEDIAN_S = 0.300
 BAND_HZ = (1.0, 45.0)
 
 
-def refine_marks(ecg: ArrayLike, marks: ArrayLike, rate: float) -> NDArray[np.int64]:
+def refine_marks(ecg: ArrayLike, marks: ArrayLike, rate: float, *, reach_s: float = REACH_S) -> NDArray[np.int64]:
     """Move each mark to the R peak: the largest size of signal − local median within ±60 ms.
 
     The signal is filtered to 1–45 Hz in both directions (zero phase), so that the peak stays where it is.
@@ -33,6 +33,8 @@ def refine_marks(ecg: ArrayLike, marks: ArrayLike, rate: float) -> NDArray[np.in
         Shape (k,), samples of `ecg`, 0 to n − 1.
     rate : float
         Sampling rate of `ecg` in Hz.
+    reach_s : float
+        How far a mark may move, in s, up to `MEDIAN_S`.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def refine_marks(ecg: ArrayLike, marks: ArrayLike, rate: float) -> NDArray[np.in
     top = min(BAND_HZ[1], 0.45 * rate)
     sections = signal.butter(2, (BAND_HZ[0], top), "bandpass", fs=rate, output="sos")
     x = signal.sosfiltfilt(sections, x, padlen=min(len(x) - 1, round(rate)))
-    reach, around = round(REACH_S * rate), round(MEDIAN_S * rate)
+    reach, around = round(reach_s * rate), round(MEDIAN_S * rate)
     rows = sliding_window_view(np.pad(x, around, mode="edge"), 2 * around + 1)[at]
     height = np.abs(rows - np.median(rows, axis=1, keepdims=True))[:, around - reach : around + reach + 1]
     moved: NDArray[np.int64] = at + height.argmax(axis=1) - reach

@@ -65,7 +65,13 @@ def test_sidecar_and_card_say_what_they_must(package):
     for key, file in (("sha256", "onnx"), ("weights_sha256", "weights")):
         assert values[key] == hashlib.sha256((package / values[file]).read_bytes()).hexdigest()
     assert {"rate": 250, "window": 750, "normalisation": "zscore", "format": 1}.items() <= values.items()
-    assert values["architecture"] == {"type": "unet", "kernel": 12, "strides": [6, 5], "channels": [4, 8, 8]}
+    assert values["architecture"] == {
+        "type": "unet",
+        "kernel": 12,
+        "strides": [6, 5],
+        "channels": [4, 8, 8],
+        "attention": [],
+    }
     card = (package / "tiny.md").read_text()
     for text in ("research use", "Only a test.", "12.34"):
         assert text in card

@@ -44,7 +44,8 @@ def test_a_package_comes_out_and_nothing_else(tmp_path, data):
     assert model.load(tmp_path / "new").name == "mine"
     values = json.loads((tmp_path / "new" / "mine.json").read_text())
     assert values["training"]["steps"] == 4
-    assert "--steps 4 --seed 0 --threads 1" in values["training"]["command"]
+    for option in ("--name mine", "--preset base", "--steps 4", "--learning-rate 0.001", "--seed 0", "--threads 1"):
+        assert f"{option} " in values["training"]["command"] + " "
     assert str(data) not in json.dumps(values)
     assert result.history[-1]["step"] == 4
 
@@ -87,7 +88,7 @@ def test_minutes_become_steps(tmp_path, data):
 
 
 def test_what_cannot_work_is_refused_before_anything_is_read(tmp_path, data):
-    with pytest.raises(ValueError, match="preset is 'large': allowed are base, seed"):
+    with pytest.raises(ValueError, match="preset is 'large': allowed are base, context, seed"):
         check(data, tmp_path / "new", "large", None)
     with pytest.raises(ValueError, match="minutes are 0: allowed are above 0"):
         check(data, tmp_path / "new", "base", 0)
@@ -133,7 +134,7 @@ def test_command(tmp_path, data, capsys):
         (["--data", ".", "--out", "."], 1, ". is there already"),
         (["--data", ".", "--out", "new", "--steps", "0"], 2, "steps is 0: allowed are 1 and more"),
         (["--data", ".", "--out", "new", "--steps", "5", "--minutes", "5"], 2, "allowed is one of them"),
-        (["--data", ".", "--out", "new", "--preset", "huge"], 2, "allowed are base, seed"),
+        (["--data", ".", "--out", "new", "--preset", "huge"], 2, "allowed are base, context, seed"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, arguments, code, message):

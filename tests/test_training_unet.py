@@ -32,6 +32,14 @@ def test_layers_are_all_of_the_network_from_the_bottom_to_the_top():
     assert sorted(inside) == sorted(id(p) for p in network.parameters())
 
 
+def test_layers_with_attention_are_all_of_the_network_too():
+    network = UNet(PRESETS["context"])
+    layers = network.layers()
+    assert list(layers)[4:] == ["decoder2", "attention2", "decoder1", "attention1", "decoder0", "head"]
+    inside = [id(p) for layer in layers.values() for p in layer.parameters()]
+    assert sorted(inside) == sorted(id(p) for p in network.parameters())
+
+
 def test_predict_is_softmax_in_any_batches_and_leaves_the_mode():
     network = UNet()
     network(torch.randn(16, 1, 750))  # batch norms that are not those of a new network
@@ -45,9 +53,7 @@ def test_predict_is_softmax_in_any_batches_and_leaves_the_mode():
     assert predict(network, windows[:0]).shape == (0, 750)
 
 
-@pytest.mark.parametrize(
-    "settings", [UNetSettings(), PRESETS["seed"], UNetSettings(kernel=13, strides=(5, 6), channels=(4, 8, 8))]
-)
+@pytest.mark.parametrize("settings", [*PRESETS.values(), UNetSettings(kernel=13, strides=(5, 6), channels=(4, 8, 8))])
 def test_predictor_with_folded_norms_computes_the_same(settings):
     torch.manual_seed(0)
     network = UNet(settings)
@@ -74,6 +80,8 @@ def test_settings_survive_the_sidecar():
         ({"strides": ()}, "product divides 750"),
         ({"kernel": 4}, "allowed are 6"),
         ({"channels": (16, 32)}, "allowed are 4 positive"),
+        ({"attention": (0,)}, "allowed are stages 1 to 2"),
+        ({"attention": (3,)}, "allowed are stages 1 to 2"),
     ],
 )
 def test_impossible_shapes_are_refused(given, message):

@@ -16,7 +16,7 @@ import typer
 from streamqrs import __version__
 from streamqrs.errors import BadSpec, StreamqrsError
 
-COMMANDS = ("run", "detect", "simulate", "sources", "pretrain", "evaluate", "models")
+COMMANDS = ("run", "detect", "simulate", "sources", "pretrain", "finetune", "evaluate", "models", "dataset")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for name in COMMANDS:

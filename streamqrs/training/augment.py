@@ -34,6 +34,9 @@ class AugmentSettings:
         Sinusoidal drift of 0.05–0.7 Hz, up to 2 QRS heights.
     recorded : float
         Recorded noise (baseline wander and muscle) at 24 to −6 dB, as the Noise Stress Test defines them.
+    coloured : float
+        Noise of a random power law and level, 24 to −6 dB like the recorded one, half of it in bursts: what electrodes
+        do that move, and no record of ours holds.
     white : float
         White noise up to 0.15 QRS heights (standard deviation).
     motion : float
@@ -56,6 +59,7 @@ class AugmentSettings:
     pacing: float = 0.08
     wander: float = 0.4
     recorded: float = 0.55
+    coloured: float = 0.25
     white: float = 0.4
     motion: float = 0.2
     mains: float = 0.15
@@ -101,6 +105,8 @@ class Augment:
             x[i] += _wander(n, rng)
         for i in _some(rng, len(x), s.recorded if len(self.noise) else 0):
             x[i] += self._recorded(n, rng)
+        for i in _some(rng, len(x), s.coloured):
+            x[i] += _coloured(n, rng)
         for i in _some(rng, len(x), s.white):
             x[i] += rng.standard_normal(n, np.float32) * np.float32(0.15 * rng.random() ** 2)
         for i in _some(rng, len(x), s.motion):
@@ -129,8 +135,7 @@ class Augment:
             series = self.noise[rng.integers(len(self.noise))]
             start = rng.integers(len(series) - n)
             total += np.float32(rng.choice((-1, 1))) * series[start : start + n]
-        power = 10 ** (-rng.uniform(-6, 24) / 10) / 8
-        return total * np.float32(np.sqrt(power / max(float(np.mean(total**2)), 1e-6)))
+        return _at_level(total, rng)
 
 
 class Corrupted:
@@ -161,6 +166,26 @@ class Corrupted:
         if len(chosen):
             ecg[chosen] = self.corrupt(draw.ecg[chosen], [draw.beats[i] for i in chosen], rng)
         return Draw(ecg, draw.beats, draw.known)
+
+
+def _at_level(noise: Rows, rng: Generator) -> Rows:
+    """Scale noise to a random ratio of signal to noise, 24 to −6 dB."""
+    power = 10 ** (-rng.uniform(-6, 24) / 10) / 8
+    return noise * np.float32(np.sqrt(power / max(float(np.mean(noise**2)), 1e-6)))
+
+
+def _coloured(n: int, rng: Generator) -> Rows:
+    """Power law with a slope of 1 to 5 above a corner of 0.3–3 Hz; in half of the windows, in bursts."""
+    f = np.fft.rfftfreq(n, 1 / RATE)
+    corner = np.exp(rng.uniform(np.log(0.3), np.log(3)))
+    height = (corner**2 + f**2) ** (-rng.uniform(0.5, 2.5) / 2)
+    spectrum = height * (rng.standard_normal(len(f)) + 1j * rng.standard_normal(len(f)))
+    spectrum[0] = 0
+    noise = np.fft.irfft(spectrum, n)
+    if rng.random() < 0.5:
+        knots = np.exp(rng.normal(0, 1.2, 8))
+        noise *= np.interp(np.linspace(0, 7, n), np.arange(8), knots)
+    return _at_level(noise.astype(np.float32), rng)
 
 
 def _some(rng: Generator, count: int, share: float) -> NDArray[np.int64]:

@@ -25,11 +25,14 @@ from torch.nn import functional
 
 from streamqrs.errors import StreamqrsError
 from streamqrs.training.dataset import Batch
+from streamqrs.training.place import Place
 from streamqrs.training.settings import Progress, Result, TrainSettings
 from streamqrs.training.unet import UNet
 
 SAVE_EVERY = 100
 """Steps between two checkpoints."""
+
+Schedule = Callable[[int, TrainSettings], float]
 
 Validate = Callable[[UNet], dict[str, float]]
 """Scores of a network by name; the one called ``score`` decides which weights are kept."""
@@ -44,6 +47,9 @@ def train(
     rates: Mapping[str, float] | None = None,
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
+    patience: int | None = None,
+    schedule: Schedule | None = None,
+    place: Place | None = None,
 ) -> Result:
     """Train a network.
 
@@ -63,6 +69,12 @@ def train(
         Told after each step.
     checkpoint : pathlib.Path, optional
         Where to save every 100 steps, and to go on from if it is there.
+    patience : int, optional
+        Stop after so many validations without a better score. Default: never.
+    schedule : callable, optional
+        (step, settings) → learning rate; `learning_rate` by default.
+    place : Place, optional
+        Where to train; on the CPU by default.
 
     Returns
     -------
@@ -77,7 +89,9 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
-        return _Training(network, settings, dict(rates or {}), checkpoint).run(draw, validate, progress)
+        training = _Training(network, settings, dict(rates or {}), checkpoint, place or Place())
+        training.patience, training.schedule = patience, schedule or learning_rate
+        return training.run(draw, validate, progress)
     finally:
         torch.set_num_threads(threads)
 
@@ -100,10 +114,13 @@ def loss_of(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 class _Training:
     """State of a training between two steps."""
 
+    patience: int | None = None
+    schedule: Schedule
+
     def __init__(
-        self, network: UNet, settings: TrainSettings, rates: dict[str, float], checkpoint: Path | None
+        self, network: UNet, settings: TrainSettings, rates: dict[str, float], checkpoint: Path | None, place: Place
     ) -> None:
-        self.network, self.settings, self.checkpoint = network, settings, checkpoint
+        self.network, self.settings, self.checkpoint, self.place = network.to(place.device), settings, checkpoint, place
         layers = network.layers()
         unknown = set(rates) - set(layers)
         if unknown or any(rate < 0 for rate in rates.values()):
@@ -116,6 +133,7 @@ class _Training:
         if not groups:
             raise ValueError("rates are 0 for all layers: at least one must be trained")
         self.optimiser = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.spread = place.spread(network)
         self.average = deepcopy(network).eval()
         self.best = deepcopy(network.state_dict())
         self.identity = {**asdict(settings), "architecture": str(network.settings), "rates": rates}
@@ -135,37 +153,50 @@ class _Training:
         s = self.settings
         # one batch ahead, in another thread
         with ThreadPoolExecutor(1) as pool:
+            place = self.place
+            own = (place.rank,) if place.world > 1 else ()
 
             def ask(step: int) -> Any:
-                return pool.submit(lambda: draw(np.random.default_rng((s.seed, step)), s.batch))
+                return pool.submit(lambda: draw(np.random.default_rng((s.seed, step, *own)), place.share(s.batch)))
 
-            coming = ask(self.step) if self.step < s.steps else None
+            over = self.step >= s.steps or self._is_out_of_patience()
+            coming = None if over else ask(self.step)
             while coming is not None:
                 start = time.monotonic()
                 batch = coming.result()
                 coming = ask(self.step + 1) if self.step + 1 < s.steps else None
                 self._learn(batch)
-                if self.step % s.validate_every == 0 or self.step == s.steps:
-                    self._validate(validate)
+                over = self.step == s.steps
+                if self.step % s.validate_every == 0 or over:
+                    if place.first:
+                        self._validate(validate)
+                    over = place.agree(over or self._is_out_of_patience())
                 self.elapsed_s += time.monotonic() - start
-                if self.checkpoint is not None and (self.step % SAVE_EVERY == 0 or self.step == s.steps):
+                if self.checkpoint is not None and place.first and (self.step % SAVE_EVERY == 0 or over):
                     self._save(self.checkpoint)
                 if progress is not None:
                     best = self.best_scores["score"]
                     progress(Progress(self.step, s.steps, self.loss, self.scores, best, self.elapsed_s))
+                if over:
+                    break
         network = UNet(self.network.settings)
         network.load_state_dict(self.best)
         return Result(network.eval(), self.best_scores, self.best_step, self.history, self.elapsed_s)
 
     def _learn(self, batch: Batch) -> None:
-        self.network.train()
+        self.spread.train()
         for layer in self.frozen:
             layer.eval()
         for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
-            group["lr"] = factor * learning_rate(self.step, self.settings)
+            group["lr"] = factor * self.schedule(self.step, self.settings)
         self.optimiser.zero_grad()
-        logits = self.network(torch.from_numpy(batch.ecg[:, None]))
-        loss = loss_of(logits, torch.from_numpy(batch.target), torch.from_numpy(batch.weight))
+        ecg, target, weight = (
+            torch.from_numpy(rows).to(self.place.device) for rows in (batch.ecg[:, None], batch.target, batch.weight)
+        )
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(self.place.device.type, torch.bfloat16, enabled=half):
+            logits = self.spread(ecg)
+        loss = loss_of(logits.float(), target, weight)
         if not torch.isfinite(loss):
             raise StreamqrsError(
                 f"the loss is {float(loss.detach())} at step {self.step}: allowed are finite values; lower the rate"
@@ -191,6 +222,10 @@ class _Training:
             self.best, self.best_scores = deepcopy(self.average.state_dict()), self.scores
             self.best_step = self.step
 
+    def _is_out_of_patience(self) -> bool:
+        since = sum(entry["step"] > self.best_step for entry in self.history)
+        return self.patience is not None and since >= self.patience
+
     def _save(self, path: Path) -> None:
         kept = ("step", "loss", "elapsed_s", "best", "best_step", "best_scores", "scores", "history", "identity")
         state = {name: getattr(self, name) for name in kept}
@@ -204,7 +239,7 @@ class _Training:
 
     def _load(self, path: Path) -> None:
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location=self.place.device)
         except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
             raise StreamqrsError(f"checkpoint {path} cannot be read: remove it to start anew") from error
         if state["identity"] != self.identity:

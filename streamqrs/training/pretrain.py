@@ -50,6 +50,7 @@ def pretrain(
     minutes: float | None = None,
     start: str | None = None,
     scanner: str | None = None,
+    without: tuple[str, ...] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train a model on ordinary ECG, in the virtual scanner or not, and write it as a model package.
@@ -64,7 +65,7 @@ def pretrain(
     out : pathlib.Path
         Folder of the package; must not be there.
     preset : str
-        Architecture: ``base`` or ``seed``.
+        Architecture: see `streamqrs.training.unet.PRESETS`.
     name : str, optional
         Name of the model; the preset's by default.
     settings : TrainSettings, optional
@@ -75,6 +76,8 @@ def pretrain(
         Model whose weights the training starts from; its architecture takes the place of `preset`.
     scanner : str, optional
         Preset of `streamqrs.scanner` that most windows are taken into: for a model that hears through a scanner.
+    without : tuple of str
+        Families of scanner noise that are left out.
     progress : callable, optional
         Told after each step.
 
@@ -89,7 +92,7 @@ def pretrain(
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
     changes: list[Change] = [Augment(noise=material.noise[:, :split])]
     if scanner:
-        changes.insert(0, make_scanner(scanner, settings.seed, data))
+        changes.insert(0, make_scanner(scanner, settings.seed, data, without))
     windows = Windows(material.train, changes=changes)
     network = new_network(preset, start, settings.seed)
     part = out.with_name(out.name + ".part")
@@ -111,10 +114,11 @@ def pretrain(
     command = f"streamqrs pretrain --data DATA --out {name} --name {name} "
     command += f"--start {start} " if start else f"--preset {preset} "
     command += f"--scanner {scanner} " if scanner else ""
+    command += "".join(f"--without {family} " for family in without)
     command += f"--steps {settings.steps} --learning-rate {settings.learning_rate:g} "
     training = {
         "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),
-        "command": command + f"--seed {settings.seed} --threads {settings.threads}",
+        "command": command + f"--seed {settings.seed} --threads {settings.threads} --precision {settings.precision}",
         "seed": settings.seed,
         "steps": settings.steps,
         "minutes": round(result.elapsed_s / 60, 1),

@@ -163,13 +163,13 @@ def _recording(
         x = np.nan_to_num(x, nan=float(np.nanmedian(x)))
         peaks = position(refine_marks(x, at, record.fs), record.fs)
         y = resample(x, record.fs)
-        ecg.append(y / _height(y, peaks))
+        ecg.append(y / qrs_height(y, peaks))
         beats.append(peaks)
         known.append(position(spans, record.fs))
     return Recording(name, np.stack(ecg), tuple(beats), tuple(labels), tuple(known))
 
 
-def _height(ecg: NDArray[np.float32], beats: NDArray[np.float64]) -> float:
+def qrs_height(ecg: NDArray[np.float32], beats: NDArray[np.float64]) -> float:
     """Median peak-to-peak height of the QRS complexes, ±48 ms around R."""
     inside = np.clip(beats[:, None].astype(np.int64) + np.arange(-12, 13), 0, len(ecg) - 1)
     height = float(np.median(np.ptp(ecg[inside], axis=1))) if len(beats) else 0.0

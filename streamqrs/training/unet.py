@@ -200,14 +200,12 @@ def predict(network: UNet, windows: NDArray[np.float32], *, batch: int = 256) ->
     numpy.ndarray
         Shape (b, 750), float32, 0 to 1.
     """
-    training = network.training
+    training, device = network.training, network.head.weight.device
     network.eval()
     try:
         with torch.inference_mode():
-            parts = [
-                torch.softmax(network(torch.from_numpy(windows[at : at + batch, None])), dim=1)[:, 1].numpy()
-                for at in range(0, len(windows), batch)
-            ]
+            rows = (torch.from_numpy(windows[at : at + batch, None]) for at in range(0, len(windows), batch))
+            parts = [torch.softmax(network(part.to(device)), dim=1)[:, 1].cpu().numpy() for part in rows]
     finally:
         network.train(training)
     return np.concatenate(parts) if parts else np.empty((0, WINDOW), np.float32)

@@ -1,0 +1,116 @@
+"""Recordings of MRI-300: a piece of a real heart's ECG, taken into a virtual scanner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from streamqrs.excerpts import AFTER, BEFORE, Excerpt, cut_excerpt, loop_excerpt
+from streamqrs.mri300_plan import Entry, record_path
+from streamqrs.records import read_record
+from streamqrs.scanner import PRESETS, ScannerSettings, Sequence, corrupt, read_sequences
+from streamqrs.types import RATE, Samples
+
+PACED = 0.05
+"""Chance of a recording to have pacing stimuli besides those that its patient has."""
+
+HELD_OUT = 4
+"""Every such gradient waveform of the data folder is heard in the test only."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A recording, before it is written.
+
+    Attributes
+    ----------
+    samples, clean : numpy.ndarray
+        Shape (n,), float32, 250 Hz: in the scanner, and before.
+    beats : list of tuple of int and str
+        Sample of each R peak and the annotator's code of its beat.
+    lead, unit : str
+        Of both.
+    start_s : float
+        Where in the source record it begins, in s.
+    looped : bool
+        Whether the source was too short and was repeated.
+    families : tuple of str
+        Families of noise in it.
+    """
+
+    samples: Samples
+    clean: Samples
+    beats: list[tuple[int, str]]
+    lead: str
+    unit: str
+    start_s: float
+    looped: bool
+    families: tuple[str, ...]
+
+
+def make(entry: Entry, data: Path) -> Made:
+    """Make one recording.
+
+    Parameters
+    ----------
+    entry : Entry
+        How.
+    data : pathlib.Path
+        See `patients`; if it holds ``gradients``, some sequences are played from there.
+
+    Raises
+    ------
+    BadRecord
+        If the source cannot be read, or has no such piece.
+    """
+    rng = np.random.default_rng(entry.seed)
+    record = read_record(record_path(data, entry.database, entry.record), lead=entry.lead)
+    if entry.database == "ludb":
+        source = loop_excerpt(record, entry.duration_s, rng)
+    else:
+        slot_s = record.duration_s / entry.slots
+        span_s = slot_s * entry.slot, slot_s * (entry.slot + 1)
+        source = cut_excerpt(record, entry.duration_s, rng, span_s=span_s)
+    return spoil(source, entry, record.lead, record.unit, recorded_sequences(data, test=entry.part == "test"))
+
+
+def spoil(source: Excerpt, entry: Entry, lead: str, unit: str, recorded: tuple[Sequence, ...] = ()) -> Made:
+    """Take a clean piece into the scanner of an entry."""
+    samples, parts = corrupt(
+        source.samples,
+        source.beats,
+        RATE,
+        scanner(entry.preset),
+        entry.seed,
+        severity=entry.severity,
+        recorded=recorded,
+    )
+    stop = len(samples) - AFTER
+    beats = [(at - BEFORE, code) for at, code in zip(source.beats.tolist(), source.labels, strict=True)]
+    return Made(
+        samples[BEFORE:stop],
+        source.samples[BEFORE:stop],
+        [beat for beat in beats if 0 <= beat[0] < stop - BEFORE],
+        lead,
+        unit,
+        source.start_s,
+        source.looped,
+        tuple(parts),
+    )
+
+
+def scanner(preset: str) -> ScannerSettings:
+    """Settings of a preset, with a patient now and then who has a pacemaker."""
+    settings = PRESETS[preset]
+    return replace(settings, pacing=replace(settings.pacing, chance=max(PACED, settings.pacing.chance)))
+
+
+@lru_cache(maxsize=4)
+def recorded_sequences(data: Path, *, test: bool) -> tuple[Sequence, ...]:
+    """Gradient waveforms of the data folder: those that the test holds back, or the others; none without the folder."""
+    folder = data / "gradients"
+    found = read_sequences(folder) if folder.is_dir() else ()
+    return tuple(sequence for k, sequence in enumerate(found) if (k % HELD_OUT == HELD_OUT - 1) == test)

@@ -1,0 +1,212 @@
+"""Appraise: what fine-tuning brought, what it cost, and which thresholds suit the new model.
+
+All figures come from the streaming `Detector`, within 75 ms. Thresholds are chosen on the validation part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamqrs.datasets import MAIN_MS, MITDB_TEST, SAME_PATIENT
+from streamqrs.detector import Detector
+from streamqrs.evaluation import CHUNK_S, TRIGGER_S, run_detector
+from streamqrs.metrics import Score, pooled, score
+from streamqrs.model import Model
+from streamqrs.records import Record, read_record
+from streamqrs.settings import Settings
+from streamqrs.types import Beat, Samples
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+GATE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+LIMIT_S = 900.0
+"""Seconds of each validation recording that thresholds are chosen on, at most."""
+
+GATE_LIMIT_S, GATE_RECORDS = 60.0, 5
+"""The gate asks the network 125 times a second: so many seconds of so many recordings have to do."""
+
+ORDINARY_LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """Scores of one part, before and after.
+
+    Attributes
+    ----------
+    name : str
+        Of the part.
+    records : tuple of str
+        Names of its recordings.
+    before, after : tuple of Score
+        Confirmed beats of each recording, by the base model and by the new one.
+    """
+
+    name: str
+    records: tuple[str, ...]
+    before: tuple[Score, ...]
+    after: tuple[Score, ...]
+
+    @property
+    def total_before(self) -> Score:
+        """All recordings as one, by the base model."""
+        return pooled(self.before)
+
+    @property
+    def total_after(self) -> Score:
+        """All recordings as one, by the new model."""
+        return pooled(self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A threshold, and what else was tried.
+
+    Attributes
+    ----------
+    name : str
+        Of the setting.
+    value : float
+        What was chosen, 0 to 1.
+    trials : tuple of (float, Score)
+        Thresholds and what they scored.
+    """
+
+    name: str
+    value: float
+    trials: tuple[tuple[float, Score], ...]
+
+    @property
+    def score(self) -> Score:
+        """What the chosen one scored."""
+        return dict(self.trials)[self.value]
+
+
+def compare(
+    name: str,
+    records: Sequence[Record],
+    before: Model,
+    after: Model,
+    *,
+    threads: int = 1,
+) -> PartScore:
+    """Score two models on the same recordings."""
+
+    def one(record: Record) -> tuple[Score, Score]:
+        first, second = (score_beats(record, run_detector(record, model)) for model in (before, after))
+        return first, second
+
+    with ThreadPoolExecutor(threads) as pool:
+        pairs = list(pool.map(one, records))
+    return PartScore(name, tuple(r.name for r in records), tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def score_beats(record: Record, events: Sequence[Beat]) -> Score:
+    """Count confirmed beats against the marks as they are, for in a scanner no peak near them is surer."""
+    return score(_marks(record), [event.time for event in events if event.kind == "beat"], MAIN_MS / 1000)
+
+
+def read_ordinary(data: Path) -> list[Record]:
+    """First five minutes of each MIT-BIH test record: ordinary ECG that no model was trained on; empty without it."""
+    names = [name for name in MITDB_TEST.split() if name not in SAME_PATIENT]
+    paths = [data / "mitdb" / name for name in names]
+    return [cut_record(read_record(path, lead=0), ORDINARY_LIMIT_S) for path in paths if _is_there(path)]
+
+
+def cut_record(record: Record, limit_s: float) -> Record:
+    """Return the beginning of a recording, at most so many seconds."""
+    stop = int(limit_s * record.rate)
+    if stop >= len(record.samples) or record.beats is None:
+        return record
+    inside = record.beats < stop
+    labels = None if record.labels is None else tuple(np.array(record.labels)[inside].tolist())
+    return replace(record, samples=record.samples[:stop], beats=record.beats[inside], labels=labels, rhythms=())
+
+
+def choose_threshold(model: Model, records: Sequence[Record]) -> Choice:
+    """Choose the `threshold` of confirmed beats: the best F1, smoothed over neighbours, for few recordings say little.
+
+    Parameters
+    ----------
+    model : Model
+        The new model.
+    records : sequence of Record
+        With marked beats; the first 15 minutes of each count.
+    """
+    own = Settings.of(model.settings)
+    found: dict[float, list[Score]] = {value: [] for value in THRESHOLDS}
+    for record in records:
+        record, network = cut_record(record, LIMIT_S), _Remembering(model)
+        for value, scores in found.items():
+            beats = _run(record, network, threshold=value, low=min(own.low, value))
+            scores.append(score_beats(record, beats))
+    return _choose("threshold", found)
+
+
+def choose_gate_threshold(model: Model, records: Sequence[Record]) -> Choice:
+    """Choose the `gate_threshold` in the same way, on the first minute of five recordings.
+
+    The offsets of its scores are the delays of triggers.
+    """
+    own = Settings.of(model.settings)
+    triggers: dict[float, list[Score]] = {value: [] for value in GATE_THRESHOLDS}
+    for record in records[:: max(1, len(records) // GATE_RECORDS)][:GATE_RECORDS]:
+        record, network = cut_record(record, GATE_LIMIT_S), _Remembering(model)
+        for value, scores in triggers.items():
+            beats = _run(record, network, gate=True, gate_threshold=value, gate_low=min(own.gate_low, value))
+            scores.append(score(_marks(record), [b.known for b in beats if b.kind == "trigger"], TRIGGER_S))
+    return _choose("gate_threshold", triggers)
+
+
+def to_settings(model: Model, choices: Sequence[Choice]) -> dict[str, Any]:
+    """Detector settings of a model with the chosen thresholds; what lies above them is lowered."""
+    own, chosen = Settings.of(model.settings), {choice.name: choice.value for choice in choices}
+    for low, high in (("low", "threshold"), ("gate_low", "gate_threshold")):
+        if getattr(own, low) > chosen.get(high, 1.0):
+            chosen[low] = chosen[high]
+    return {**model.settings, **chosen}
+
+
+class _Remembering(Model):
+    """A model that answers what it was asked before from memory."""
+
+    def __init__(self, model: Model) -> None:
+        self.__dict__.update(model.__dict__)
+        self._answers: dict[bytes, Samples] = {}
+
+    def __call__(self, windows: Samples) -> Samples:
+        key = blake2b(windows.tobytes(), digest_size=16).digest()
+        if key not in self._answers:
+            self._answers[key] = super().__call__(windows)
+        return self._answers[key].copy()
+
+
+def _run(record: Record, model: Model, *, gate: bool = False, **settings: float) -> list[Beat]:
+    detector, size = Detector(record.rate, model, gate, **settings), round(CHUNK_S * record.rate)
+    events = []
+    for start in range(0, len(record.samples), size):
+        events += detector.push(record.samples[start : start + size])
+    return events + detector.flush()
+
+
+def _choose(name: str, found: dict[float, list[Score]]) -> Choice:
+    trials = tuple((value, pooled(scores)) for value, scores in found.items())
+    f1 = np.pad([np.nan_to_num(s.f1) for _, s in trials], 1, mode="edge")
+    smooth = np.round(np.convolve(f1, (0.25, 0.5, 0.25), "valid"), 6)
+    best = max(zip(smooth, trials, strict=True), key=lambda pair: (pair[0], -abs(pair[1][0] - 0.5)))
+    return Choice(name, best[1][0], trials)
+
+
+def _marks(record: Record) -> np.ndarray[Any, Any]:
+    beats = record.beats if record.beats is not None else np.empty(0)
+    return np.asarray(beats / record.rate)
+
+
+def _is_there(path: Path) -> bool:
+    return path.with_name(f"{path.name}.hea").is_file()

@@ -1,0 +1,209 @@
+"""Recipe: how a model is fine-tuned, checked, and turned into rates of layers, batches and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+
+from streamqrs.scanner import PRESETS as SCANNERS
+from streamqrs.training.augment import AugmentSettings
+from streamqrs.training.dataset import Batch, Windows, WindowSettings
+from streamqrs.training.settings import TrainSettings
+from streamqrs.types import WINDOW
+
+NO_SCANNER = "none"
+LEAST_BETWEEN = 40
+"""Fewest steps between two validations, which take as long as some steps do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a preset stands for.
+
+    Attributes
+    ----------
+    epochs : int
+        Times that as many windows are drawn as the recordings hold, end to end.
+    least, most : int
+        Fewest and most steps that follow from it.
+    learning_rate, weight_decay, warm_up, average
+        As in `TrainSettings`.
+    steady : bool
+        The rate stays as it is; otherwise it follows a cosine down.
+    patience : int or None
+        Validations without a better score after which training stops; None is never.
+    validations : int
+        Validations in all; fewer in a short training.
+    windows : WindowSettings
+        How windows are drawn.
+    augment : AugmentSettings or None
+        What else is done to the user's windows; they have a scanner's noise already.
+    replay : float
+        Share of ordinary ECG in each batch, against forgetting, 0 to below 1.
+    """
+
+    epochs: int
+    least: int
+    most: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    warm_up: float = 0.05
+    average: float = 0.99
+    steady: bool = False
+    patience: int | None = None
+    validations: int = 24
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    augment: AugmentSettings | None = None
+    replay: float = 0.0
+
+
+_PLAIN = WindowSettings(edge=0.0, free=1.0, stretch=0.0, mix=0.0, edge_weight=1.0)
+_LIGHT = AugmentSettings(
+    waves=0.1, pacing=0.04, wander=0.2, recorded=0.1, white=0.2, motion=0.1, mains=0.1, jumps=0.05,
+    low_pass=0.2, high_pass=0.2, clipped=0.04, dropped=0.03, inverted=0.5,
+)  # fmt: skip
+
+PRESETS = {
+    "default": Recipe(40, 400, 3000, 1e-3, patience=8, augment=_LIGHT, replay=0.3),
+    "seed": Recipe(
+        30, 30, 100_000, 1e-3, weight_decay=0.0, warm_up=0.0, average=0.0, steady=True, validations=30, windows=_PLAIN
+    ),
+}
+"""``seed`` is what the slides say: 30 epochs, Adam, rate 0.001, weighted cross entropy, plain windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSettings:
+    """How to fine-tune.
+
+    Attributes
+    ----------
+    preset : str
+        One of `PRESETS`, for all that is not said here.
+    freeze : int or str
+        So many layers from the bottom stay as they are, batch norms included; ``encoder``: all of the encoder;
+        ``none``.
+    learning_rate : float or None
+        Of the top layer, at its highest; None is the preset's.
+    decay : float
+        Each layer learns at this factor of the rate of the one above, above 0 to 1.
+    from_scratch : bool
+        Begin with new weights, in the base model's architecture.
+    epochs, steps : int or None
+        How long, either way; None is the preset's.
+    scanner : str
+        Virtual scanner that ordinary ECG is taken into, too (a preset of `streamqrs.scanner`); ``none``.
+    batch : int
+        Windows in a batch.
+    seed, threads : int
+        As in `TrainSettings`.
+    """
+
+    preset: str = "default"
+    freeze: int | Literal["encoder", "none"] = "none"
+    learning_rate: float | None = None
+    decay: float = 1.0
+    from_scratch: bool = False
+    epochs: int | None = None
+    steps: int | None = None
+    scanner: str = NO_SCANNER
+    batch: int = 64
+    seed: int = 0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset is {self.preset!r}: allowed are {', '.join(PRESETS)}")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"lr-decay is {self.decay:g}: allowed are above 0 to 1")
+        if self.scanner != NO_SCANNER and self.scanner not in SCANNERS:
+            raise ValueError(f"scanner is {self.scanner!r}: allowed are {NO_SCANNER}, {', '.join(SCANNERS)}")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps were both given: allowed is one of them")
+        for name in ("epochs", "steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} are {value}: allowed are 1 and more")
+        if isinstance(self.freeze, str) and self.freeze not in {"encoder", "none"}:
+            raise ValueError(f"freeze is {self.freeze!r}: allowed are encoder, none, or a number of layers")
+        if self.from_scratch and self.freeze not in {0, "none"}:
+            raise ValueError("from-scratch and freeze were both given: new weights cannot stay as they are")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}: allowed are 0 and more")
+        self.plan_steps(0.0)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the preset stands for."""
+        return PRESETS[self.preset]
+
+    def plan_steps(self, duration_s: float) -> TrainSettings:
+        """Settings of the training loop, for recordings that last so long in all, in s."""
+        recipe = self.recipe
+        per_epoch = max(1, round(duration_s * 250 / WINDOW / self.batch))
+        steps = self.steps
+        if steps is None:
+            steps = (self.epochs or recipe.epochs) * per_epoch
+            steps = steps if self.epochs else min(max(steps, recipe.least), recipe.most)
+        return TrainSettings(
+            steps=steps,
+            batch=self.batch,
+            learning_rate=recipe.learning_rate if self.learning_rate is None else self.learning_rate,
+            weight_decay=recipe.weight_decay,
+            warm_up=recipe.warm_up,
+            average=recipe.average,
+            validate_every=min(steps, max(LEAST_BETWEEN, steps // recipe.validations)),
+            seed=self.seed,
+            threads=self.threads,
+        )
+
+    def layer_rates(self, layers: Sequence[str]) -> dict[str, float]:
+        """Factor on the learning rate of each layer, named from the bottom to the top; 0 is frozen."""
+        rates = {name: self.decay**above for above, name in enumerate(reversed(layers))}
+        if self.freeze == "encoder":
+            frozen = [name for name in layers if name.startswith("encoder")]
+        else:
+            count = 0 if self.freeze == "none" else self.freeze
+            if not 0 <= count < len(layers):
+                raise ValueError(f"freeze is {count}: allowed are 0 to {len(layers) - 1} of {', '.join(layers)}")
+            frozen = list(layers[:count])
+        return {name: 0.0 if name in frozen else rates[name] for name in layers}
+
+
+class Mixed:
+    """Batches of the user's windows and of ordinary ECG, in a fixed share.
+
+    Parameters
+    ----------
+    own : Windows
+        The user's.
+    replay : Windows or None
+        Ordinary ECG, perhaps taken into a virtual scanner.
+    share : float
+        Of ordinary ECG, 0 to below 1.
+    """
+
+    def __init__(self, own: Windows, replay: Windows | None, share: float) -> None:
+        self.own, self.replay, self.share = own, replay, share if replay else 0.0
+
+    def draw(self, rng: Generator, count: int) -> Batch:
+        """Return `count` windows with their targets and weights."""
+        other = round(self.share * count)
+        own = self.own.draw(rng, count - other)
+        if not other or self.replay is None:
+            return own
+        more = self.replay.draw(rng, other)
+        return Batch(
+            np.concatenate((own.ecg, more.ecg)),
+            np.concatenate((own.target, more.target)),
+            np.concatenate((own.weight, more.weight)),
+        )
+
+
+def steady_rate(step: int, settings: TrainSettings) -> float:
+    """Give the same learning rate for each step."""
+    return settings.learning_rate

@@ -1,0 +1,189 @@
+"""Transfer: a model that knows ordinary ECG → one that knows the user's recordings, with what came of it.
+
+Layers can be frozen, or learn at rates of their own. Ordinary ECG is replayed where there is some, and what is
+forgotten of it counts against the new weights as much as what is gained elsewhere counts for them.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from streamqrs import model as models
+from streamqrs.training.appraise import choose_gate_threshold, choose_threshold, compare, read_ordinary, to_settings
+from streamqrs.training.augment import Augment
+from streamqrs.training.dataset import Change, Windows
+from streamqrs.training.export import PackageInfo, export
+from streamqrs.training.loop import learning_rate, train
+from streamqrs.training.outcome import VERSION, Outcome, describe
+from streamqrs.training.place import Place
+from streamqrs.training.plan import Plan, check_out, keep_plan, silent
+from streamqrs.training.recipe import NO_SCANNER, Mixed, steady_rate
+from streamqrs.training.recordings import Material, Recording
+from streamqrs.training.report import write_report
+from streamqrs.training.scanned import make_scanner
+from streamqrs.training.score import Validation
+from streamqrs.training.settings import Progress, Result
+from streamqrs.training.unet import UNet
+from streamqrs.training.worst import worst_windows
+
+CHECKPOINT, PLAN, REPORT = "checkpoint.pt", "plan.txt", "report.html"
+ORDINARY_S = 60.0
+"""Seconds of each ordinary recording that are validated on while training."""
+
+NOISE_FOR_TRAINING = 0.8
+
+
+def tune(
+    plan: Plan,
+    *,
+    checkpoint: Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    place: Place | None = None,
+) -> Result:
+    """Train, and return the weights that validation found best.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `make_plan`; its network is trained in place.
+    checkpoint, progress, place
+        As in `streamqrs.training.loop.train`.
+    """
+    settings, recipe = plan.settings, plan.settings.recipe
+    noise = plan.replay.noise[:, : int(NOISE_FOR_TRAINING * plan.replay.noise.shape[1])] if plan.replay else None
+    own: list[Change] = [Augment(recipe.augment, noise=noise)] if recipe.augment else []
+    ordinary: list[Change] = [Augment(noise=noise)]
+    if settings.scanner != NO_SCANNER:
+        scanner = make_scanner(settings.scanner, settings.seed, plan.data or plan.base.parent)
+        if plan.replay is None:
+            scanner.share = 0.25  # the windows have noise of their own
+        (ordinary if plan.replay else own).insert(0, scanner)
+    recordings = {"own": [one.recording for one in plan.parts.finetune]}
+    windows = Mixed(
+        Windows(recordings, recipe.windows, changes=own),
+        Windows(plan.replay.train, changes=ordinary) if plan.replay else None,
+        recipe.replay,
+    )
+    judge = _Judge(plan)
+    before = judge(plan.network)
+    result = train(
+        plan.network,
+        windows.draw,
+        plan.train,
+        validate=judge,
+        rates=plan.rates,
+        progress=progress,
+        checkpoint=checkpoint,
+        patience=recipe.patience,
+        schedule=steady_rate if recipe.steady else learning_rate,
+        place=place,
+    )
+    result.history.insert(0, {"step": 0, "loss": math.nan, **before})
+    return result
+
+
+def transfer(
+    plan: Plan,
+    out: Path,
+    *,
+    name: str,
+    command: str = "",
+    progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+    place: Place | None = None,
+) -> Outcome | None:
+    """Fine-tune, appraise, and write a model package with its report.
+
+    Until it is done, everything lies in ``OUT.part`` beside the output, and nothing there is a model. Called again with
+    the same plan after an interruption, it goes on from there.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `make_plan`.
+    out : pathlib.Path
+        Folder of the package; must not be there.
+    name : str
+        Of the new model.
+    command : str
+        What the sidecar and the report say how to make it again.
+    progress, place
+        As in `tune`.
+    say : callable, optional
+        Told what is being done after training.
+
+    Returns
+    -------
+    Outcome or None
+        None in all processes but the first.
+    """
+    place = place or Place()
+    part = out.with_name(f"{out.name}.part")
+    if place.first:
+        check_out(out, name)
+        part.mkdir(exist_ok=True)
+        keep_plan(part / PLAN, plan.identity)
+    result = tune(plan, checkpoint=part / CHECKPOINT, progress=progress, place=place)
+    if not place.first:
+        return None
+    outcome = appraise(plan, result, name=name, command=command, say=say)
+    write_report(outcome, part / REPORT)
+    export(result.network, part, describe(outcome))
+    for left in (CHECKPOINT, PLAN):
+        (part / left).unlink(missing_ok=True)
+    part.rename(out)
+    return outcome
+
+
+def appraise(
+    plan: Plan, result: Result, *, name: str, command: str = "", say: Callable[[str], None] | None = None
+) -> Outcome:
+    """Choose thresholds for a new network and score it beside its base."""
+    say = say or silent
+    before = models.load(plan.base)
+    after = load_new(result.network, name, before.settings)
+    records = {part: [one.record for one in ones] for part, ones in plan.parts.items()}
+    say("choosing thresholds")
+    choices = choose_threshold(after, records["validation"]), choose_gate_threshold(after, records["validation"])
+    after.settings = to_settings(after, choices)
+    if plan.data and (ordinary := read_ordinary(plan.data)):
+        records["ordinary ECG"] = ordinary
+    scores = []
+    for part in [part for part in records if part != "finetune"]:
+        say(f"scoring {part}")
+        scores.append(compare(part, records[part], before, after, threads=plan.settings.threads))
+    say("looking for the worst windows")
+    worst = worst_windows(after, plan.parts.validation)
+    return Outcome(name, plan, result, tuple(scores), choices, tuple(worst), command)
+
+
+def load_new(network: UNet, name: str, settings: dict[str, object]) -> models.Model:
+    """Make a network ready to run, as its package would be."""
+    with tempfile.TemporaryDirectory() as folder:
+        return models.load(export(network, Path(folder), PackageInfo(name, VERSION, {}, {}, settings=settings)))
+
+
+class _Judge:
+    """Score of a network while training: the user's validation part, less what was forgotten of ordinary ECG."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.own = Validation({"own": [one.recording for one in plan.parts.validation]})
+        self.ordinary = Validation(_some(plan.replay), limit_s=ORDINARY_S) if plan.replay else None
+        self.before: float | None = None
+
+    def __call__(self, network: UNet) -> dict[str, float]:
+        scores = self.own(network)
+        if self.ordinary is None:
+            return scores
+        now = self.ordinary(network)["f1"]
+        if self.before is None:  # asked about the base first
+            self.before = now
+        return {**scores, "ordinary_f1": now, "score": scores["score"] - max(0.0, self.before - now)}
+
+
+def _some(material: Material) -> dict[str, tuple[Recording, ...]]:
+    """Ordinary validation recordings, of each database some; their first leads will do."""
+    return {name: part[:6] for name, part in material.validation.items()}
