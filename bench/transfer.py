@@ -96,7 +96,7 @@ class Bench:
             finetune = [one for one in finetune if experiment.without not in self.noise[one.record.name]]
         if experiment.records is not None:
             finetune = pick(finetune, experiment.records, 0)
-        own = {"threads": self.options.threads, "steps": self.options.steps, **experiment.settings}
+        own = {"scanner": "none", "threads": self.options.threads, "steps": self.options.steps, **experiment.settings}
         if own.get("preset") == "seed" and not self.options.quick:
             own["steps"] = None
         if self.options.quick:

@@ -18,7 +18,7 @@ from streamqrs.datasets import MITDB_TRAIN
 from streamqrs.errors import BadModel, BadRecord, SourceNotFound, StreamqrsError
 from streamqrs.scanner import PRESETS, VirtualPatient
 from streamqrs.training.annotated import find_patient, read_annotated
-from streamqrs.training.appraise import choose_gate_threshold, choose_threshold, score_beats
+from streamqrs.training.appraise import choose_gate_threshold, choose_threshold, score_beats, to_settings
 from streamqrs.training.dataset import Batch
 from streamqrs.training.loop import train
 from streamqrs.training.parts import load_parts
@@ -93,7 +93,8 @@ def test_its_package_is_what_was_scored_and_runs_in_the_detector(made, data):
     ]  # fmt: skip
     assert not out.with_name("tuned.part").exists()
     network = model.load(out)
-    assert network.settings == {choice.name: choice.value for choice in outcome.choices}
+    assert network.settings == to_settings(model.load("base"), outcome.choices)
+    assert all(network.settings[choice.name] == choice.value for choice in outcome.choices)
     part = outcome.scores[1]
     record = outcome.plan.parts.test[0].record
     detector = streamqrs.Detector(250.0, out)

@@ -48,8 +48,12 @@ def command(
     epochs: Annotated[int | None, typer.Option(help="Times through the data.  [default: 40, with seed 30]")] = None,
     steps: Annotated[int | None, typer.Option(help="Batches of 64 windows, in place of epochs.")] = None,
     scanner: Annotated[
-        str, typer.Option(help="Virtual scanner to train in, too: mixture, 1.5T, 3T, 7T, or none.")
-    ] = NONE,
+        str | None,
+        typer.Option(
+            help="Virtual scanner that ordinary ECG is taken into: mixture, 1.5T, 3T, 7T, or none.  "
+            "[default: mixture, with seed none]"
+        ),
+    ] = None,
     replay: Annotated[
         str | None,
         typer.Option(help="Folder with ordinary ECG, against forgetting, or none.  [default: STREAMQRS_DATA]"),
@@ -125,7 +129,7 @@ def command_of(base: str, name: str, settings: TransferSettings, records: int | 
         "--lr-decay": settings.decay if settings.decay != 1 else None,
         "--epochs": settings.epochs,
         "--steps": settings.steps,
-        "--scanner": settings.scanner if settings.scanner != NONE else None,
+        "--scanner": settings.scanner,
     }
     words += [f"{option} {value}" for option, value in given.items() if value is not None]
     words += ["--from-scratch"] if settings.from_scratch else []

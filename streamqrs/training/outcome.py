@@ -55,7 +55,6 @@ class Outcome:
 def describe(outcome: Outcome) -> PackageInfo:
     """Sidecar and card of the new model."""
     plan, base = outcome.plan, models.load(outcome.plan.base)
-    chosen = {choice.name: choice.value for choice in outcome.choices}
     finetune = plan.parts.finetune
     training = {
         "base": f"{base.name} {base.version} ({base.sha256[:12]})",
@@ -71,7 +70,7 @@ def describe(outcome: Outcome) -> PackageInfo:
         VERSION,
         training,
         figures(outcome),
-        settings={**to_settings(base, outcome.choices), **chosen},
+        settings=to_settings(base, outcome.choices),
         summary=SUMMARY.format(base=base.name, records=len(finetune), patients=len({one.patient for one in finetune})),
     )
 

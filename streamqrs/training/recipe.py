@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -44,6 +44,8 @@ class Recipe:
         What else is done to the user's windows; they have a scanner's noise already.
     replay : float
         Share of ordinary ECG in each batch, against forgetting, 0 to below 1.
+    scanner : str
+        Virtual scanner that most of that ordinary ECG is taken into, for more kinds of noise than the user has.
     """
 
     epochs: int
@@ -59,16 +61,16 @@ class Recipe:
     windows: WindowSettings = field(default_factory=WindowSettings)
     augment: AugmentSettings | None = None
     replay: float = 0.0
+    scanner: str = NO_SCANNER
 
 
 _PLAIN = WindowSettings(edge=0.0, free=1.0, stretch=0.0, mix=0.0, edge_weight=1.0)
-_LIGHT = AugmentSettings(
-    waves=0.1, pacing=0.04, wander=0.2, recorded=0.1, white=0.2, motion=0.1, mains=0.1, jumps=0.05,
-    low_pass=0.2, high_pass=0.2, clipped=0.04, dropped=0.03, inverted=0.5,
-)  # fmt: skip
+_LIGHT = replace(
+    AugmentSettings(**dict.fromkeys(AugmentSettings.__slots__, 0.0)), inverted=0.5, low_pass=0.1, high_pass=0.1
+)
 
 PRESETS = {
-    "default": Recipe(40, 400, 3000, 1e-3, patience=8, augment=_LIGHT, replay=0.3),
+    "default": Recipe(40, 400, 3000, 1e-3, patience=8, augment=_LIGHT, replay=0.5, scanner="mixture"),
     "seed": Recipe(
         30, 30, 100_000, 1e-3, weight_decay=0.0, warm_up=0.0, average=0.0, steady=True, validations=30, windows=_PLAIN
     ),
@@ -95,8 +97,9 @@ class TransferSettings:
         Begin with new weights, in the base model's architecture.
     epochs, steps : int or None
         How long, either way; None is the preset's.
-    scanner : str
-        Virtual scanner that ordinary ECG is taken into, too (a preset of `streamqrs.scanner`); ``none``.
+    scanner : str or None
+        Virtual scanner that ordinary ECG is taken into (a preset of `streamqrs.scanner`), or without any ordinary ECG a
+        part of the user's windows; ``none``; None is the preset's, if there is ordinary ECG.
     batch : int
         Windows in a batch.
     seed, threads : int
@@ -110,7 +113,7 @@ class TransferSettings:
     from_scratch: bool = False
     epochs: int | None = None
     steps: int | None = None
-    scanner: str = NO_SCANNER
+    scanner: str | None = None
     batch: int = 64
     seed: int = 0
     threads: int = 2
@@ -120,7 +123,7 @@ class TransferSettings:
             raise ValueError(f"preset is {self.preset!r}: allowed are {', '.join(PRESETS)}")
         if not 0 < self.decay <= 1:
             raise ValueError(f"lr-decay is {self.decay:g}: allowed are above 0 to 1")
-        if self.scanner != NO_SCANNER and self.scanner not in SCANNERS:
+        if self.scanner not in {None, NO_SCANNER, *SCANNERS}:
             raise ValueError(f"scanner is {self.scanner!r}: allowed are {NO_SCANNER}, {', '.join(SCANNERS)}")
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs and steps were both given: allowed is one of them")

@@ -56,8 +56,9 @@ def tune(
     noise = plan.replay.noise[:, : int(NOISE_FOR_TRAINING * plan.replay.noise.shape[1])] if plan.replay else None
     own: list[Change] = [Augment(recipe.augment, noise=noise)] if recipe.augment else []
     ordinary: list[Change] = [Augment(noise=noise)]
-    if settings.scanner != NO_SCANNER:
-        scanner = make_scanner(settings.scanner, settings.seed, plan.data or plan.base.parent)
+    room = settings.scanner or (recipe.scanner if plan.replay else NO_SCANNER)
+    if room != NO_SCANNER:
+        scanner = make_scanner(room, settings.seed, plan.data or plan.base.parent)
         if plan.replay is None:
             scanner.share = 0.25  # the windows have noise of their own
         (ordinary if plan.replay else own).insert(0, scanner)
