@@ -10,7 +10,7 @@ from typing import Self
 
 from streamqrs.adapters.writer import LineWriter, standard_output
 from streamqrs.errors import BadSpec, SinkError
-from streamqrs.types import Beat, Event, Gap, Problem, Started, Stopped
+from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
 
 LIMIT = 200
 """Lines that wait for a slow terminal; the oldest make way."""
@@ -77,7 +77,7 @@ def describe(event: Event, clock: str = "stream") -> Spans:
 
     Parameters
     ----------
-    event : Started, Beat, Gap, Problem or Stopped
+    event : Started, Beat, Gap, Quality, Problem or Stopped
         The event.
     clock : str, optional
         What its times count, as in `SourceInfo`; Unix time is shown as the time of day in UTC.
@@ -105,6 +105,10 @@ def _spans(event: Event, clock: str) -> Spans:
         case Gap():
             text = f"{event.duration_s:.3f} s of signal missing ({event.reason})"
             return [("gap        ", "bold yellow"), (f"{_time(event.time, clock)}  ", ""), (text, "yellow")]
+        case Quality():
+            text = "signal is usable again" if event.usable else f"signal is unusable ({event.reason}): no triggers"
+            style = "green" if event.usable else "yellow"
+            return [("quality    ", f"bold {style}"), (f"{_time(event.time, clock)}  ", ""), (text, style)]
         case Problem():
             return [("problem    ", "bold red"), (f"{event.where}: {event.message}", "red")]
         case Started():

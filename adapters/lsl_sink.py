@@ -4,7 +4,8 @@ Two streams are announced as soon as the sink is open.
 
 ``NAME``, type ``Markers``: one text channel, irregular, each stamped with the time of the R peak.
     ``R``: a beat is confirmed; ``trigger``: a beat is seen at the newest edge; ``withdrawn``: the trigger with this
-    time was no beat; ``gap``: samples are missing from here, so beats may be.
+    time was no beat; ``gap``: samples are missing from here, so beats may be; ``unusable`` and ``usable``: the signal
+    is from here on.
 ``NAME-beats``, type ``HeartBeat``: a row per confirmed beat, with the same stamp.
     ``delay_ms`` (from R peak to the newest sample that was needed), ``rr_s``, ``heart_rate`` (1/min), ``probability``
     (0 to 1), ``id``. What is not known is NaN.
@@ -24,7 +25,7 @@ from typing import Any, Self
 from streamqrs import __version__
 from streamqrs.adapters.lsl_streams import load
 from streamqrs.errors import SinkError
-from streamqrs.types import Beat, Event, Gap, Started
+from streamqrs.types import Beat, Event, Gap, Quality, Started
 
 MARKERS = {"beat": "R", "trigger": "trigger", "withdrawn": "withdrawn"}
 """Marker of each kind of beat."""
@@ -81,6 +82,9 @@ class LslSink:
                     self._figures.push_sample(_figures(event), stamp)
             case Gap():
                 self._markers.push_sample(["gap"], self._stamp(event.time, event.duration_s))
+            case Quality():
+                ago_s = event.known - event.time
+                self._markers.push_sample(["usable" if event.usable else "unusable"], self._stamp(event.time, ago_s))
             case _:
                 pass
 

@@ -3,7 +3,7 @@
 ============================ ======================================================== ===========
 ``BASE/beat``                confirmed and withdrawn beats                            QoS 1
 ``BASE/trigger``             triggers, at once or never                               QoS 0
-``BASE/event``               gaps and problems                                        QoS 1
+``BASE/event``               gaps, quality and problems                                  QoS 1
 ``BASE/hr``                  newest heart rate                                        retained
 ``BASE/status``              ``online`` or, also as the last will, ``offline``        retained
 ============================ ======================================================== ===========
@@ -28,7 +28,7 @@ from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, co
 from streamqrs.adapters.mqtt_target import Broker, reason
 from streamqrs.errors import SinkError
 from streamqrs.events import VERSION, EventEncoder
-from streamqrs.types import Beat, Event, Gap, Problem, Started, Stopped
+from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
 
 if TYPE_CHECKING:
     import aiomqtt
@@ -39,6 +39,8 @@ TRIGGER_S = 0.25
 """Time that a trigger has to leave the program, in s."""
 CLOSING_S = 2.0
 """Time to deliver the last messages, in s."""
+
+_COUNTED: dict[type[Event], str] = {Gap: "gaps", Quality: "quality", Problem: "problems"}
 
 log = logging.getLogger("streamqrs.adapters.mqtt")
 
@@ -60,7 +62,7 @@ class MqttSink:
     name : str
         The spec without user and password.
     counts : collections.Counter
-        ``beats``, ``withdrawn``, ``triggers``, ``gaps`` and ``problems`` taken; connections ``lost``;
+        ``beats``, ``withdrawn``, ``triggers``, ``gaps``, ``quality`` and ``problems`` taken; connections ``lost``;
         ``triggers_dropped`` for want of a connection; ``overflow``, messages that the store had to give up.
     """
 
@@ -129,8 +131,8 @@ class MqttSink:
                     time = round(float(event.time), 6) if math.isfinite(event.time) else None
                     body = {"version": VERSION, "heart_rate": round(float(rate), 3), "time": time}
                     self._newest[f"{self._base}/hr"] = _json(body)
-            case Gap() | Problem():
-                self.counts["gaps" if isinstance(event, Gap) else "problems"] += 1
+            case Gap() | Quality() | Problem():
+                self.counts[_COUNTED[type(event)]] += 1
                 self._keep_for(f"{self._base}/event", message)
                 self._say("online")
             case Started():

@@ -16,6 +16,7 @@ _HOME = {
     "Event": "types",
     "Gap": "types",
     "Problem": "types",
+    "Quality": "types",
     "Settings": "settings",
     "SourceInfo": "types",
     "Started": "types",
@@ -33,6 +34,7 @@ __all__ = [
     "Event",
     "Gap",
     "Problem",
+    "Quality",
     "Settings",
     "SourceInfo",
     "Started",
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from streamqrs.engine import run
     from streamqrs.ports import open_sink, open_source
     from streamqrs.settings import Settings
-    from streamqrs.types import Beat, Chunk, Event, Gap, Problem, SourceInfo, Started, Stopped
+    from streamqrs.types import Beat, Chunk, Event, Gap, Problem, Quality, SourceInfo, Started, Stopped
 
 
 def __getattr__(name: str) -> Any:

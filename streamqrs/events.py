@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from streamqrs.types import Beat, Event, Gap, Problem, Started, Stopped
+from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
 
 VERSION = 1
 """Version of the event format: raised when a field changes its meaning or goes, not when one is added."""
@@ -32,7 +32,7 @@ class EventEncoder:
 
         Parameters
         ----------
-        event : Started, Beat, Gap, Problem or Stopped
+        event : Started, Beat, Gap, Quality, Problem or Stopped
             Times in s on the source's clock.
 
         Returns
@@ -43,7 +43,7 @@ class EventEncoder:
         Raises
         ------
         TypeError
-            If it is none of the five.
+            If it is none of the six.
         """
         if isinstance(event, Started):
             self._started = event
@@ -63,6 +63,16 @@ class EventEncoder:
                     "time": _rounded(event.time, 6),
                     "duration_s": _rounded(event.duration_s, 6),
                     "reason": event.reason,
+                    "clock": self._clock,
+                }
+            case Quality():
+                return "quality", {
+                    "usable": bool(event.usable),
+                    "reason": event.reason,
+                    "index": int(event.index),
+                    "time": _rounded(event.time, 6),
+                    "known": _rounded(event.known, 6),
+                    "value": _rounded(event.value, 3),
                     "clock": self._clock,
                 }
             case Problem():
@@ -85,7 +95,7 @@ class EventEncoder:
                     "reason": " ".join(event.reason.split()),
                     "counts": {name: int(count) for name, count in event.counts.items()},
                 }
-        raise TypeError(f"event is a {type(event).__name__}: allowed are Started, Beat, Gap, Problem, Stopped")
+        raise TypeError(f"event is a {type(event).__name__}: allowed are Started, Beat, Gap, Quality, Problem, Stopped")
 
     def _beat(self, beat: Beat) -> Encoded:
         return {
@@ -98,6 +108,7 @@ class EventEncoder:
             "probability": _rounded(beat.probability, 6),
             "rr_s": _rounded(beat.rr_s, 6),
             "heart_rate": _rounded(beat.heart_rate, 3),
+            "quality": _rounded(beat.quality, 3),
             "clock": self._clock,
             "model": self._started.model if self._started else None,
             "model_sha256": self._started.model_sha256 if self._started else None,

@@ -130,6 +130,8 @@ class Beat:
         Time since the previous beat in s; None for the first one after a start or a gap.
     known : float
         Source time in s of the newest sample that was needed to say this.
+    quality : float
+        How usable the signal around it is, 0 (not at all) to 1; see `streamqrs.quality`.
     """
 
     id: int
@@ -139,6 +141,7 @@ class Beat:
     probability: float
     rr_s: float | None
     known: float
+    quality: float = 1.0
 
     @property
     def delay_ms(self) -> float:
@@ -172,6 +175,34 @@ class Gap:
     time: float
     duration_s: float
     reason: str = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The signal became unusable, or usable again. In between no trigger is given.
+
+    Attributes
+    ----------
+    usable : bool
+        Which of the two.
+    reason : str
+        What is wrong, or was: ``flat``, ``rails``, ``noise``, ``settling``.
+    index : int
+        From here on, in 250 Hz samples since the stream began.
+    time : float
+        The same on the source clock, in s.
+    known : float
+        Source time in s of the newest sample that was needed to say this.
+    value : float
+        Quality now, 0 to 1.
+    """
+
+    usable: bool
+    reason: str
+    index: int
+    time: float
+    known: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,5 +287,5 @@ class Stopped:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-Event = Started | Beat | Gap | Problem | Stopped
+Event = Started | Beat | Gap | Quality | Problem | Stopped
 """What sinks are sent."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamqrs.events import EventEncoder
-from streamqrs.types import Beat, Gap, Problem, SourceInfo, Started, Stopped
+from streamqrs.types import Beat, Gap, Problem, Quality, SourceInfo, Started, Stopped
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "event.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -23,6 +23,7 @@ EVENTS = [
     Beat(4, "trigger", 900, 1235.3, 0.6, None, 1235.31),
     Beat(4, "withdrawn", 900, 1235.3, 0.2, None, 1235.8),
     Gap(100, 200, 1240.0, 0.4, "overload"),
+    Quality(False, "flat", 9000, 1241.0, 1241.2, 0.0),
     Problem("mqtt://host/ecg", "message is not JSON:\n'{'"),
     Stopped("duration", {"beats": 3, "dropped": 0}),
 ]
@@ -39,7 +40,7 @@ def test_every_event_keeps_to_the_schema_and_is_numbered():
         VALIDATOR.validate(json.loads(json.dumps(message, allow_nan=False)))
     assert [message["seq"] for message in encoded] == list(range(len(EVENTS)))
     assert [message["event"] for message in encoded] == [
-        "started", "beat", "beat", "beat", "gap", "problem", "stopped",
+        "started", "beat", "beat", "beat", "gap", "quality", "problem", "stopped",
     ]  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def test_a_beat_says_when_it_was_and_when_it_was_known_and_by_which_model():
         "probability": 0.97,
         "rr_s": 0.8,
         "heart_rate": 75.0,
+        "quality": 1.0,
         "clock": "unix",
         "model": "base",
         "model_sha256": "ab" * 32,

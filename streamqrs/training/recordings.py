@@ -24,6 +24,10 @@ from streamqrs.resample import Resampler, resample
 from streamqrs.types import RATE
 from streamqrs.wfdb_files import load_wfdb
 
+PACED_CODES = frozenset("/f")
+"""Paced beats: their marks stay where the annotators put them, on the stimulus. The R peak may lie 100 ms later in one
+lead and nowhere in another."""
+
 SURE_S = 0.2
 """LUDB: what lies this far outside the first and last marked QRS is still known to hold no other one, in s."""
 
@@ -159,14 +163,16 @@ def _recording(
     labels: Iterable[tuple[str, ...]],
 ) -> Recording:
     ecg, beats, known = [], [], []
-    for x, (at, spans) in zip(record.p_signal.T, leads, strict=True):
+    labels = tuple(labels)
+    for x, (at, spans), codes in zip(record.p_signal.T, leads, labels, strict=True):
         x = np.nan_to_num(x, nan=float(np.nanmedian(x)))
-        peaks = position(refine_marks(x, at, record.fs), record.fs)
+        paced = np.array([code in PACED_CODES for code in codes], np.bool_)
+        peaks = position(np.where(paced, at, refine_marks(x, at, record.fs)), record.fs)
         y = resample(x, record.fs)
         ecg.append(y / qrs_height(y, peaks))
         beats.append(peaks)
         known.append(position(spans, record.fs))
-    return Recording(name, np.stack(ecg), tuple(beats), tuple(labels), tuple(known))
+    return Recording(name, np.stack(ecg), tuple(beats), labels, tuple(known))
 
 
 def qrs_height(ecg: NDArray[np.float32], beats: NDArray[np.float64]) -> float:
