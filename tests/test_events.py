@@ -91,7 +91,7 @@ def test_numpy_numbers_become_plain_ones():
 
 
 def test_a_message_of_several_lines_becomes_one():
-    assert EventEncoder().encode(EVENTS[5])["message"] == "message is not JSON: '{'"
+    assert EventEncoder().encode(EVENTS[6])["message"] == "message is not JSON: '{'"
 
 
 def test_other_things_are_refused():
