@@ -21,6 +21,7 @@ _HOME = {
     "SourceInfo": "types",
     "Started": "types",
     "Stopped": "types",
+    "Summary": "summary",
     "detect": "detector",
     "open_sink": "ports",
     "open_source": "ports",
@@ -39,6 +40,7 @@ __all__ = [
     "SourceInfo",
     "Started",
     "Stopped",
+    "Summary",
     "__version__",
     "detect",
     "open_sink",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from streamqrs.engine import run
     from streamqrs.ports import open_sink, open_source
     from streamqrs.settings import Settings
+    from streamqrs.summary import Summary
     from streamqrs.types import Beat, Chunk, Event, Gap, Problem, Quality, SourceInfo, Started, Stopped
 
 

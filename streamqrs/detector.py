@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +18,14 @@ from streamqrs.gate import Gate
 from streamqrs.life import Life, Step
 from streamqrs.merge import OverlapMerger
 from streamqrs.peaks import Peaks
+from streamqrs.quality import QualityMeter, Turn, still
 from streamqrs.resample import Resampler
 from streamqrs.rhythm import Rhythm
 from streamqrs.settings import Settings
-from streamqrs.types import RATE, Beat, Chunk, Gap, Probabilities, Samples, Window
+from streamqrs.types import RATE, Beat, Chunk, Gap, Peak, Probabilities, Quality, Samples, Window
 from streamqrs.window import Windower
+
+Found = Beat | Gap | Quality
 
 BLOCK_WINDOWS = 1024
 """A long recording is worked through in blocks of so many windows."""
@@ -53,6 +57,8 @@ class Detector:
         All settings.
     held : int
         Missing samples that were bridged so far.
+    curves : collections.deque of Probabilities or None
+        If somebody puts a deque here, it gets the finished curve, piece by piece; `start` counts as `Beat.index` does.
     """
 
     def __init__(
@@ -72,14 +78,16 @@ class Detector:
             raise BadModel(f"model {self.model.name}: {error}") from error
         self.settings = Settings.of(self.model.settings, settings) if settings else chosen
         s = self.settings
-        self._gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance) if gate else None
+        self._gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience) if gate else None
         self._windower = Windower(s.gate_hop if gate else s.hop, s.hop)
         self._merger = OverlapMerger(s.hop, s.margin)
         self._peaks = Peaks(s.low)
         self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm)
+        self._quality = QualityMeter(s.quality_low, s.quality_high)
         self._clock = ClockMap(self.rate)
         self._life = Life()
         self.held = 0
+        self.curves: deque[Probabilities] | None = None
         self.reset()
 
     @property
@@ -92,6 +100,7 @@ class Detector:
         """Make a detector of the same model and settings for another sampling rate, in Hz."""
         other = Detector(rate, self.model, self._gate is not None, **self._given)
         other._life.ids = self._life.ids
+        other.curves = self.curves
         return other
 
     def reset(self, start: int = 0) -> None:
@@ -102,9 +111,11 @@ class Detector:
         start : int
             Count of the next source sample.
         """
-        for stage in (self._resampler, self._windower, self._merger, self._peaks, self._rhythm, self._gate, self._life):
-            if stage:
-                stage.reset()
+        stages = (self._resampler, self._windower, self._merger, self._peaks, self._rhythm, self._quality, self._life)
+        for stage in stages:
+            stage.reset()
+        if self._gate:
+            self._gate.reset()
         if start == 0:
             self._clock.reset()
         self._origin = self._next = start  # source samples
@@ -132,9 +143,9 @@ class Detector:
         """
         return [event for event in self.events(samples) if isinstance(event, Beat)]
 
-    def events(self, samples: ArrayLike | Chunk) -> list[Beat | Gap]:
-        """Do what `push` does, and say which gaps there were, too."""
-        found: list[Beat | Gap] = []
+    def events(self, samples: ArrayLike | Chunk) -> list[Found]:
+        """Do what `push` does, and say which gaps there were, and when the signal was not usable, too."""
+        found: list[Found] = []
         if isinstance(samples, Chunk):
             if samples.rate != self.rate:
                 raise ValueError(f"chunk of {samples.rate:g} Hz: this detector runs at {self.rate:g} Hz")
@@ -170,21 +181,27 @@ class Detector:
         """Count of the source sample that comes next."""
         return self._next + self._missing
 
-    def _gap(self, start: int) -> list[Beat | Gap]:
+    def time(self, sample: float) -> float:
+        """Source clock in s at a source sample, or at a point between two."""
+        return self._clock.time(sample)
+
+    def _gap(self, start: int) -> list[Found]:
         """Samples are lost up to `start`: end what was open, and begin anew there."""
         lost = self._next
-        gap = Gap(lost, start, self._clock.time(lost), (start - lost) / self.rate)
-        found = self.flush()
+        found: list[Found] = [*self.flush()]
+        if turn := self._quality.end(self._windower.stop):
+            found.append(self._turned(turn))
+        found.append(Gap(lost, start, self._clock.time(lost), (start - lost) / self.rate))
         self.reset(start)
-        return [*found, gap]
+        return found
 
-    def _push(self, x: Samples) -> list[Beat | Gap]:
+    def _push(self, x: Samples) -> list[Found]:
         finite = np.isfinite(x)
         if finite.all() and not self._missing:
             return [*self._detect(x)]
         return list(self._bridge(x, finite))
 
-    def _bridge(self, x: Samples, finite: NDArray[np.bool_]) -> Iterator[Beat | Gap]:
+    def _bridge(self, x: Samples, finite: NDArray[np.bool_]) -> Iterator[Found]:
         """Hold the last value over short runs of missing samples; a long run is a gap."""
         longest = self.settings.hold * self.rate / RATE
         edges = np.flatnonzero(np.diff(finite)) + 1
@@ -200,47 +217,61 @@ class Detector:
                 yield from self._detect(np.full(bridge, self._last_value, np.float32))
             yield from self._detect(part)
 
-    def _detect(self, x: Samples) -> Iterator[Beat]:
+    def _detect(self, x: Samples) -> Iterator[Found]:
         if not len(x):
             return
         self._next += len(x)
         self._last_value = float(x[-1])
-        for step in self._analyse(self._windower.push(self._resampler.push(x))):
-            yield self._beat(step)
+        for step in self._analyse(self._resampler.push(x)):
+            yield self._turned(step) if isinstance(step, Turn) else self._beat(step)
 
-    def _analyse(self, windows: list[Window]) -> Iterator[Step]:
+    def _analyse(self, y: Samples) -> Iterator[Step | Turn]:
         """Run the network once over each window; its newest edge serves the gate, all of it the merger."""
-        if not windows:
-            return
-        for window, row in zip(windows, self._probabilities(windows), strict=True):
+        seen = self._windower.stop
+        windows = self._windower.push(y)
+        for window, row in zip(windows, self._probabilities(windows) if windows else (), strict=True):
             newest = Probabilities(row, window.start, window.stop)
-            if self._gate and (trigger := self._gate.push(newest)):
-                yield self._life.trigger(trigger)
+            if self._gate:
+                new, y, seen = y[: window.stop - seen], y[window.stop - seen :], window.stop
+                yield from self._trigger(self._gate.watch(new))
+                yield from self._trigger(self._gate.push(newest))
             if window.start % self.settings.hop == 0:
+                if turn := self._quality.push(window.samples, newest):
+                    yield turn
                 yield from self._confirm(self._merger.push(newest), window.stop)
+        if self._gate:
+            yield from self._trigger(self._gate.watch(y))
+
+    def _trigger(self, peak: Peak | None) -> Iterator[Step]:
+        if peak and self._quality.usable:
+            yield self._life.trigger(peak)
 
     def _probabilities(self, windows: list[Window]) -> Samples:
         batch = np.stack([window.samples for window in windows])
         values = self.model(batch)
-        values[~batch.any(axis=1)] = 0.0  # a flat line: nothing to ask the network about
+        values[still(batch)] = 0.0  # a flat line: nothing to ask the network about
         return values
 
     def _confirm(self, curve: Probabilities, known: int) -> list[Step]:
+        if self.curves is not None and len(curve.values):
+            start = self._when(curve.start, curve.known)[0]
+            self.curves.append(Probabilities(curve.values, start, start + curve.known - curve.start))
         beats = self._rhythm.push(self._peaks.push(curve), self._peaks.stop, known)
         return self._life.confirm(beats, min(self._rhythm.settled, self._peaks.settled), known)
 
     def _beat(self, step: Step) -> Beat:
-        at = self._origin + (step.at / RATE - self._resampler.delay_s) * self.rate
-        newest = self._origin + self._resampler.newest(step.known - 1)
-        return Beat(
-            id=step.id,
-            kind=step.kind,
-            index=max(0, math.floor(at / self.rate * RATE + 0.5)),
-            time=self._clock.time(at),
-            probability=step.probability,
-            rr_s=None if step.rr is None else step.rr / RATE,
-            known=self._clock.time(newest),
-        )
+        index, time, known = self._when(step.at, step.known)
+        rr_s = None if step.rr is None else step.rr / RATE
+        return Beat(step.id, step.kind, index, time, step.probability, rr_s, known, self._quality.value)
+
+    def _turned(self, turn: Turn) -> Quality:
+        return Quality(turn.usable, turn.reason, *self._when(turn.at, turn.known), turn.value)
+
+    def _when(self, sample: float, known: int) -> tuple[int, float, float]:
+        """Index and source time of a 250 Hz sample since the last reset, and source time of the newest one needed."""
+        at = self._origin + (sample / RATE - self._resampler.delay_s) * self.rate
+        newest = self._origin + self._resampler.newest(known - 1)
+        return max(0, math.floor(at / self.rate * RATE + 0.5)), self._clock.time(at), self._clock.time(newest)
 
 
 def detect(

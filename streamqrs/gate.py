@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from streamqrs.types import Peak, Probabilities
+from streamqrs.lock import HALF_MASK, PeakLock
+from streamqrs.types import Peak, Probabilities, Samples
 
-HALF_MASK = 12
-"""The network is trained on masks that reach this many samples to both sides of R: R follows the onset by as many."""
+REACH = 3 * HALF_MASK
+"""How far back the onset of a QRS complex is looked for."""
 
 
 class Gate:
@@ -14,7 +15,8 @@ class Gate:
     The probability `depth` samples behind the newest one decides. A trigger is given when it rises to `threshold`, and
     the next one only after it has fallen below `low` (hysteresis). The shortest distance between two triggers is
     `distance`; from there up to half of the running RR interval, a little more probability is asked the earlier a
-    candidate comes: premature beats pass, T waves do not.
+    candidate comes: premature beats pass, T waves do not. Once decided, the trigger waits for the R peak to pass, see
+    `PeakLock`.
 
     Parameters
     ----------
@@ -24,10 +26,13 @@ class Gate:
         Look-ahead: samples at 250 Hz after the one that decides.
     distance : int
         Refractory time in samples at 250 Hz.
+    patience : int
+        Longest wait for the R peak after the one that the network expects, in samples at 250 Hz; 0: none.
     """
 
-    def __init__(self, threshold: float, low: float, depth: int, distance: int) -> None:
+    def __init__(self, threshold: float, low: float, depth: int, distance: int, patience: int = 0) -> None:
         self.threshold, self.low, self.depth, self.distance = threshold, low, depth, distance
+        self._lock = PeakLock(patience)
         self.reset()
 
     @property
@@ -40,9 +45,14 @@ class Gate:
         self._armed = True
         self._last: float | None = None
         self._rr: float | None = None
+        self._lock.reset()
+
+    def watch(self, samples: Samples) -> Peak | None:
+        """Take samples, shape (n,), 250 Hz, up to the end of the window that comes next; return a trigger, if any."""
+        return self._lock.push(samples)
 
     def push(self, window: Probabilities) -> Peak | None:
-        """Take the probabilities of the newest window, and return the trigger that they give, if any."""
+        """Take the probabilities of the newest window, and return the trigger that they give at once, if any."""
         at = len(window.values) - 1 - self.depth
         p = float(window.values[at])
         if not self._armed:
@@ -51,7 +61,7 @@ class Gate:
         if p < self.threshold:
             return None
         onset = at
-        while onset > 0 and at - onset < HALF_MASK and window.values[onset - 1] >= self.threshold:
+        while onset > 0 and at - onset < REACH and window.values[onset - 1] >= self.threshold:
             onset -= 1
         r = float(window.start + onset + HALF_MASK)
         if self._last is not None:
@@ -61,7 +71,7 @@ class Gate:
             self._rr = since if self._rr is None else self._rr + 0.2 * (min(since, 2 * self._rr) - self._rr)
         self._last = r
         self._armed = False
-        return Peak(r, p, window.known)
+        return self._lock.open(Peak(r, p, window.known))
 
     def flush(self) -> None:
         """Nothing is held back."""

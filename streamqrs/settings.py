@@ -36,6 +36,10 @@ class Settings:
         Look-ahead of the gate: samples after the one that decides.
     gate_threshold, gate_low : float
         Probability at which a trigger is given, and the one below which the next one is allowed.
+    gate_patience : int
+        Longest wait of a trigger for the R peak in the signal, after the one that the network expects; 0: none.
+    quality_low, quality_high : float
+        Quality below which the signal is unusable, and above which it is usable again; see `QualityMeter`.
     """
 
     hop: int = 120
@@ -48,13 +52,16 @@ class Settings:
     hold: int = 50
     gate_hop: int = 2
     gate_depth: int = 10
-    gate_threshold: float = 0.5
+    gate_threshold: float = 0.6
     gate_low: float = 0.3
+    gate_patience: int = 5
+    quality_low: float = 0.4
+    quality_high: float = 0.5
 
     def __post_init__(self) -> None:
         limits = {"hop": (1, WINDOW), "margin": (0, WINDOW - self.hop), "distance": (1, 250),
                   "patience": (self.distance, 500), "hold": (0, 750),
-                  "gate_hop": (1, self.hop), "gate_depth": (0, 250)}  # fmt: skip
+                  "gate_hop": (1, self.hop), "gate_depth": (0, 250), "gate_patience": (0, 50)}  # fmt: skip
         for name, (least, most) in limits.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not least <= value <= most:
@@ -67,6 +74,9 @@ class Settings:
             if not 0 < getattr(self, low) <= getattr(self, high) < 1:
                 given = f"{low} is {getattr(self, low)!r}, {high} {getattr(self, high)!r}"
                 raise ValueError(f"{given}: allowed are 0 < {low} <= {high} < 1")
+        if not 0 <= self.quality_low <= self.quality_high < 1:
+            given = f"quality_low is {self.quality_low!r}, quality_high {self.quality_high!r}"
+            raise ValueError(f"{given}: allowed are 0 <= quality_low <= quality_high < 1")
 
     @classmethod
     def of(cls, *layers: dict[str, Any]) -> Self:

@@ -167,7 +167,9 @@ class Gap:
     duration_s : float
         Length of what is missing, in s.
     reason : str
-        ``lost`` (at the source or on the way), ``overload`` (dropped here to catch up), ``restart``.
+        ``lost`` (at the source or on the way), ``overload`` (dropped here to catch up), ``restart``; ``silent``: a
+        live source has stopped sending. Nothing is reset yet, and `stop` is as far as time has passed; if samples
+        turn out to be missing, a second gap with the same `start` says how many.
     """
 
     start: int
@@ -186,7 +188,7 @@ class Quality:
     usable : bool
         Which of the two.
     reason : str
-        What is wrong, or was: ``flat``, ``rails``, ``noise``, ``settling``.
+        What is wrong, or was: ``flat``, ``rails``, ``noise``.
     index : int
         From here on, in 250 Hz samples since the stream began.
     time : float
@@ -203,6 +205,22 @@ class Quality:
     time: float
     known: float
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What was heard and what the network made of it, for those who show it: not an event.
+
+    Attributes
+    ----------
+    chunk : Chunk
+        Source samples, as they went into the detector.
+    curve : tuple of Probabilities
+        What has been finished of the curve by now; `start` counts 250 Hz samples since the stream began.
+    """
+
+    chunk: Chunk
+    curve: tuple[Probabilities, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

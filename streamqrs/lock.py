@@ -1,0 +1,115 @@
+"""PeakLock: hold a decision of the gate until the R peak has just passed."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from streamqrs.types import Peak, Samples
+
+BASELINE = 190
+"""Newest samples whose median is the baseline (0.76 s)."""
+
+AROUND = 15
+"""A peak is looked for this many samples to either side of where the network put it (60 ms)."""
+
+LEARNT_AFTER = 25
+"""Samples after R from which its height is learnt (100 ms)."""
+
+PEAKS = 8
+"""Heights that the expected one is the median of."""
+
+ENOUGH = 3
+"""So many heights must be known before peaks are waited for."""
+
+SHARE = 0.6
+"""Of the expected height: what is smaller is on the way up to R, or another wave."""
+
+SLOPE = 0.25
+"""Of the steepest rise: what rises more slowly is at its peak."""
+
+HALF_MASK = 12
+"""The network is trained on masks that reach this many samples to both sides of R: R follows the onset by as many."""
+
+
+class PeakLock:
+    """Wait for the R peak itself, so that triggers come at a constant delay after it.
+
+    The network sees a QRS complex coming; where exactly R is, the signal says best. A trigger leaves as soon as the
+    signal has the polarity and about the height of the last R peaks, and rises no more. If that does not happen within
+    `patience` samples after the R peak that the network expects, it leaves then.
+
+    Parameters
+    ----------
+    patience : int
+        Longest wait after the expected R peak, in samples at 250 Hz; 0: decisions pass at once.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self._kept = np.zeros(4 * BASELINE, np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as if newly made."""
+        self._stop = 0  # count of the samples taken
+        self._fill = 0  # of the buffer, whose last sample is the newest
+        self._open: Peak | None = None
+        self._learn: deque[int] = deque()
+        self._heights: deque[float] = deque(maxlen=PEAKS)
+
+    def push(self, samples: Samples) -> Peak | None:
+        """Take the next samples, shape (n,), 250 Hz; return the trigger that leaves at one of them, if any."""
+        if not self.patience:
+            return None
+        passed = None
+        for x in samples:
+            if self._fill == len(self._kept):
+                self._kept[:BASELINE] = self._kept[-BASELINE:]
+                self._fill = BASELINE
+            self._kept[self._fill] = x
+            self._fill += 1
+            self._stop += 1
+            if self._learn and self._stop >= self._learn[0] + LEARNT_AFTER:
+                self._heights.append(self._height(self._learn.popleft()))
+            passed = self._check() or passed
+        return passed
+
+    def open(self, peak: Peak) -> Peak | None:
+        """Take a decision; return it at once if there is nothing to wait for."""
+        if not self.patience:
+            return peak
+        self._open = peak
+        return self._check()
+
+    def _check(self) -> Peak | None:
+        """Whether the R peak of the open decision has passed by now."""
+        if self._open is None:
+            return None
+        expected = int(self._open.at)
+        r = None
+        if len(self._heights) >= ENOUGH:
+            height = float(np.median(self._heights))
+            x = np.sign(height) * (self._last(self._stop - expected + HALF_MASK) - np.median(self._last(BASELINE)))
+            rise = np.diff(x)
+            top = int(x.argmax())
+            if x[top] >= SHARE * abs(height) and (top < len(rise) or (top > 2 and rise[-1] < SLOPE * rise.max())):
+                r = float(self._stop - len(x) + top)
+        if r is None and self._stop < expected + self.patience:
+            return None
+        found = replace(self._open, at=expected if r is None else r, known=self._stop)
+        self._learn.append(expected)
+        self._open = None
+        return found
+
+    def _height(self, r: int) -> float:
+        """Signed height over the baseline of the tallest wave around sample `r`."""
+        x = self._last(BASELINE)
+        around = x[max(r - AROUND - self._stop, -len(x)) : min(r + AROUND - self._stop, -1)] - np.median(x)
+        return float(around[np.abs(around).argmax()])
+
+    def _last(self, count: int) -> Samples:
+        """Return the newest samples, at most so many as there are."""
+        return self._kept[max(self._fill - count, 0) : self._fill]

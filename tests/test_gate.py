@@ -1,0 +1,137 @@
+"""The gate: decisions at the newest edge, and the wait for the R peak."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamqrs.gate import Gate
+from streamqrs.lock import ENOUGH, HALF_MASK, PeakLock
+from streamqrs.types import Peak, Probabilities
+
+RR = 200
+HOP = 2
+
+
+def bell(at, width, n):
+    return np.exp(-0.5 * ((np.arange(n) - at) / width) ** 2).astype(np.float32)
+
+
+def heart(beats, height=1.0, n=None):
+    """ECG, shape (n,), of QRS complexes alone, and the probability of QRS that a perfect network gives."""
+    n = n or beats[-1] + 200
+    ecg = sum(height * bell(at, 3, n) for at in beats).astype(np.float32)
+    probability = np.zeros(n, np.float32)
+    for at in beats:
+        probability[max(at - HALF_MASK, 0) : at + HALF_MASK + 1] = 1.0
+    return ecg, probability
+
+
+def triggers(gate, ecg, probability, *, hop=HOP, window=150):
+    """Run a gate over a curve as if each window's row were this piece of it."""
+    found, seen = [], 0
+    for stop in range(window, len(ecg) + 1, hop):
+        row = Probabilities(probability[stop - window : stop], stop - window, stop)
+        peaks = [gate.watch(ecg[seen:stop]), gate.push(row)]
+        found += [peak for peak in peaks if peak]
+        seen = stop
+    return found
+
+
+def test_each_beat_gives_one_trigger_at_the_look_ahead():
+    beats = list(range(300, 3000, RR))
+    found = triggers(Gate(0.6, 0.3, 10, 50), *heart(beats))
+    assert len(found) == len(beats)
+    for peak, r in zip(found, beats, strict=True):
+        assert peak.at == r
+        # the onset lies 12 samples before R; decided 10 samples after it, at the next hop
+        assert r - HALF_MASK + 10 < peak.known <= r - HALF_MASK + 11 + HOP
+
+
+@pytest.mark.parametrize("depth", [0, 4, 20, 60])
+def test_a_deeper_look_says_the_same_later(depth):
+    beats = list(range(400, 3000, RR))
+    shallow = triggers(Gate(0.6, 0.3, 0, 50), *heart(beats))
+    deep = triggers(Gate(0.6, 0.3, depth, 50), *heart(beats))
+    assert [peak.at for peak in deep] == [peak.at for peak in shallow]
+    assert all(abs(d.known - s.known - depth) < HOP for d, s in zip(deep, shallow, strict=True))
+
+
+def test_hysteresis_one_trigger_for_a_curve_that_flickers():
+    ecg, p = heart([400])
+    p[400:404] = 0.5  # below the threshold, above low
+    assert len(triggers(Gate(0.6, 0.3, 10, 1), ecg, p)) == 1
+
+
+def test_a_t_wave_needs_more_probability_than_a_premature_beat():
+    beats = list(range(400, 4000, RR))
+    ecg, p = heart(beats)
+    t_wave, premature = beats[9] + 75, beats[13] + 85
+    p[t_wave - 12 : t_wave + 13] = 0.65
+    p[premature - 12 : premature + 13] = 0.99
+    at = [peak.at for peak in triggers(Gate(0.6, 0.3, 10, 50), ecg, p)]
+    assert premature in at
+    assert t_wave not in at
+
+
+def test_220_beats_per_minute_are_all_triggered():
+    beats = list(range(400, 4000, 68))
+    assert len(triggers(Gate(0.6, 0.3, 10, 50, 5), *heart(beats))) == len(beats)
+
+
+def test_nothing_closer_than_the_refractory_time():
+    beats = [400, 440]
+    assert [peak.at for peak in triggers(Gate(0.6, 0.3, 10, 50), *heart(beats))] == [400]
+
+
+@pytest.mark.parametrize("height", [1.0, -0.4, 25.0])
+def test_the_lock_waits_for_the_peak_whatever_its_polarity_and_height(height):
+    beats = list(range(400, 4000, RR))
+    ecg, p = heart(beats, height)
+    p = np.roll(p, -4)  # the network is 4 samples early
+    found = triggers(Gate(0.6, 0.3, 10, 50, 8), ecg, p)
+    assert len(found) == len(beats)
+    for peak, r in list(zip(found, beats, strict=True))[ENOUGH + 1 :]:
+        assert peak.at == pytest.approx(r, abs=1)
+        assert r <= peak.known <= r + 3
+
+
+def test_without_a_peak_the_trigger_leaves_when_patience_ends():
+    beats = list(range(400, 4000, RR))
+    ecg, p = heart(beats)
+    ecg[beats[10] - 50 : beats[10] + 50] = 0.0
+    found = triggers(Gate(0.6, 0.3, 10, 50, 6), ecg, p)
+    assert found[10].at == beats[10]
+    assert found[10].known == beats[10] + 6
+
+
+def test_a_reset_forgets_the_heights():
+    gate = Gate(0.6, 0.3, 10, 50, 6)
+    ecg, p = heart(list(range(400, 3000, RR)))
+    first = triggers(gate, ecg, p)
+    gate.reset()
+    assert triggers(gate, ecg, p) == first
+
+
+@given(st.lists(st.integers(1, 400), max_size=20), st.integers(1, 12))
+def test_the_lock_gives_the_same_in_pieces_of_any_size(sizes, patience):
+    rng = np.random.default_rng(3)
+    beats = list(range(300, 2400, 150))
+    ecg = heart(beats)[0] + 0.02 * rng.standard_normal(beats[-1] + 200).astype(np.float32)
+    whole, pieces = PeakLock(patience), PeakLock(patience)
+
+    def run(lock, cuts):
+        # a piece ends wherever a decision comes, as the detector has it
+        out, at = [], 0
+        for stop in sorted({*cuts, *(r - 2 for r in beats), len(ecg)}):
+            if (peak := lock.push(ecg[at:stop])) is not None:
+                out.append(peak)
+            if stop + 2 in beats and (peak := lock.open(Peak(float(stop + 2), 0.9, stop))) is not None:
+                out.append(peak)
+            at = stop
+        return out
+
+    cuts = np.cumsum(sizes)
+    found = run(pieces, [int(cut) for cut in cuts if cut < len(ecg)])
+    assert found == run(whole, [])
+    assert len(found) == len(beats)
