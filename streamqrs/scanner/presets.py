@@ -69,8 +69,19 @@ PRESETS: dict[str, ScannerSettings] = {
         pacing=Pacing(chance=0.08, height=(0.3, 10)),
         recorder=Recorder(chance=0.6),
     ),
+    "flow": replace(
+        _REAL,
+        exam=replace(_REAL.exam, running=0.85, run_s=(2, 40), pause_s=(0.3, 3)),
+        mhd=Lobes(height=(0.5, 4.0), variation=(0.1, 0.3), silent_ms=40),
+        bcg=replace(_REAL.bcg, chance=0.9, height=(0.2, 1.8)),
+        gradient=replace(_REAL.gradient, height=(0.1, 1.8)),
+        comb=Periodic(chance=0.1, height=(0.1, 1.8)),
+        spike=replace(_REAL.spike, height=(0.3, 1.5)),
+        pacing=Pacing(chance=0.2, height=(0.5, 10)),
+    ),
 }
-"""Named settings: ``none`` (a quiet room), ``ward`` (no scanner), field strengths, ``mixture`` (for training)."""
+"""Named settings: ``none`` (a quiet room), ``ward`` (no scanner), field strengths; for training ``mixture`` (all of it)
+and ``flow`` (waves after each beat and pacing most of all)."""
 
 
 def settings_of(

@@ -33,15 +33,14 @@ class AugmentSettings:
     wander : float
         Sinusoidal drift of 0.05–0.7 Hz, up to 2 QRS heights.
     recorded : float
-        Recorded noise (baseline wander and muscle) at 24 to −6 dB, as the Noise Stress Test defines them; half of it
-        played up to six times faster, which makes of slow drift what electrodes do that are pulled at.
+        Recorded noise (baseline wander and muscle) at 24 to −6 dB, as the Noise Stress Test defines them.
     coloured : float
         Noise of a random power law and level, 24 to −6 dB like the recorded one, half of it in bursts: what electrodes
         do that move, and no record of ours holds.
     white : float
         White noise up to 0.15 QRS heights (standard deviation).
     motion : float
-        Electrode motion: bumps and bent steps at random times, of 20–300 ms, up to 3 QRS heights.
+        Electrode motion: bumps and bent steps at random times, of 50–300 ms, up to 1.5 QRS heights.
     mains : float
         50 or 60 Hz, up to 0.4 QRS heights.
     jumps : float
@@ -60,9 +59,9 @@ class AugmentSettings:
     pacing: float = 0.08
     wander: float = 0.4
     recorded: float = 0.55
-    coloured: float = 0.35
+    coloured: float = 0.25
     white: float = 0.4
-    motion: float = 0.35
+    motion: float = 0.2
     mains: float = 0.15
     jumps: float = 0.1
     low_pass: float = 0.4
@@ -134,11 +133,8 @@ class Augment:
         total = np.zeros(n, np.float32)
         for _ in range(rng.integers(1, 3)):
             series = self.noise[rng.integers(len(self.noise))]
-            faster = 1.0 if rng.random() < 0.5 else min(np.exp(rng.uniform(0, np.log(6))), (len(series) - 2) / n)
-            start = rng.uniform(0, len(series) - faster * n - 1)
-            at = start + faster * np.arange(n)
-            part = np.interp(at, np.arange(int(at[0]), int(at[-1]) + 2), series[int(at[0]) : int(at[-1]) + 2])
-            total += np.float32(rng.choice((-1, 1))) * part.astype(np.float32)
+            start = rng.integers(len(series) - n)
+            total += np.float32(rng.choice((-1, 1))) * series[start : start + n]
         return _at_level(total, rng)
 
 
@@ -236,11 +232,11 @@ def _wander(n: int, rng: Generator) -> Rows:
 def _motion(n: int, rng: Generator) -> Rows:
     x = np.zeros(n, np.float32)
     for _ in range(rng.integers(1, 7)):
-        part, bump = _bump(n, rng.uniform(0, n), np.exp(rng.uniform(np.log(0.02), np.log(0.3))) * RATE / 2.5)
+        part, bump = _bump(n, rng.uniform(0, n), rng.uniform(0.05, 0.3) * RATE / 2.5)
         if rng.random() < 0.5:
             bump = np.gradient(bump).astype(np.float32) if len(bump) > 1 else bump
             bump /= max(float(np.abs(bump).max(initial=0)), 1e-3)
-        x[part] += bump * np.float32(3 * rng.random() ** 2 * rng.choice((-1, 1)))
+        x[part] += bump * np.float32(rng.uniform(-1.5, 1.5))
     return x
 
 

@@ -27,10 +27,6 @@ SHARE = {"mitdb": 0.5, "qtdb": 0.25, "ludb": 0.25}
 """How often each database is drawn from; others as often as 0.25."""
 
 
-PACED = 3.0
-"""How many times as often a recording is drawn in which most beats are paced: there are few of them."""
-
-
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
     """How windows are drawn and weighed.
@@ -137,7 +133,6 @@ class Windows:
             raise ValueError("there are no recordings: at least one is needed")
         share = np.array([SHARE.get(name, 0.25) for name, part in recordings.items() if part])
         self._share = share / share.sum()
-        self._chances = [_chances(part) for part in self._databases]
         self._rarity = {
             id(recording): [_rarity(labels) for labels in recording.labels]
             for part in self._databases
@@ -157,8 +152,8 @@ class Windows:
         known = np.empty((count, LENGTH), np.bool_)
         beats = []
         for i in range(count):
-            which = rng.choice(len(self._databases), p=self._share)
-            recording = self._databases[which][rng.choice(len(self._chances[which]), p=self._chances[which])]
+            database = self._databases[rng.choice(len(self._databases), p=self._share)]
+            recording = database[rng.integers(len(database))]
             lead = int(rng.integers(len(recording.ecg)))
             step = 1 + self.settings.stretch * rng.uniform(-1, 1)
             start = self._start(recording, lead, step, rng)
@@ -222,14 +217,6 @@ def qrs_mask(beats: Sequence[NDArray[np.float64]], length: int, width: int) -> N
         inside = (index >= 0) & (index < length)
         np.maximum.at(row, index[inside], value[inside])
     return mask
-
-
-def _chances(recordings: Sequence[Recording]) -> NDArray[np.float64]:
-    """How likely each recording of a database is drawn."""
-    weight = [
-        PACED if 2 * recording.labels[0].count("/") > len(recording.labels[0]) else 1.0 for recording in recordings
-    ]
-    return np.asarray(weight) / np.sum(weight)
 
 
 def _rarity(labels: Sequence[str]) -> NDArray[np.float64]:

@@ -24,9 +24,12 @@ from streamqrs.resample import Resampler, resample
 from streamqrs.types import RATE
 from streamqrs.wfdb_files import load_wfdb
 
-PACED_CODES = frozenset("/f")
-"""Paced beats: their marks stay where the annotators put them, on the stimulus. The R peak may lie 100 ms later in one
-lead and nowhere in another."""
+FAR_S = 0.05
+"""A mark that would have to move this far, in s, is no R peak of this lead (a pacing stimulus ahead of it, most often):
+whether its QRS complex is at the one or at the other, nobody has said."""
+
+UNSURE_S = 0.15
+"""So much around such a mark is unknown, in s."""
 
 SURE_S = 0.2
 """LUDB: what lies this far outside the first and last marked QRS is still known to hold no other one, in s."""
@@ -163,16 +166,29 @@ def _recording(
     labels: Iterable[tuple[str, ...]],
 ) -> Recording:
     ecg, beats, known = [], [], []
-    labels = tuple(labels)
-    for x, (at, spans), codes in zip(record.p_signal.T, leads, labels, strict=True):
+    for x, (at, spans) in zip(record.p_signal.T, leads, strict=True):
         x = np.nan_to_num(x, nan=float(np.nanmedian(x)))
-        paced = np.array([code in PACED_CODES for code in codes], np.bool_)
-        peaks = position(np.where(paced, at, refine_marks(x, at, record.fs)), record.fs)
+        moved = refine_marks(x, at, record.fs)
+        far = at[np.abs(moved - at) > FAR_S * record.fs]
+        peaks = position(moved, record.fs)
         y = resample(x, record.fs)
         ecg.append(y / qrs_height(y, peaks))
         beats.append(peaks)
-        known.append(position(spans, record.fs))
-    return Recording(name, np.stack(ecg), tuple(beats), labels, tuple(known))
+        known.append(position(_without(spans, far, UNSURE_S * record.fs), record.fs))
+    return Recording(name, np.stack(ecg), tuple(beats), tuple(labels), tuple(known))
+
+
+def _without(spans: NDArray[np.float64], at: NDArray[Any], around: float) -> NDArray[np.float64]:
+    """Cut what lies around some marks out of spans; shape (m, 2)."""
+    left: list[tuple[float, float]] = []
+    for start, stop in spans.tolist():
+        for mark in at[(at > start - around) & (at < stop + around)].tolist():
+            if mark - around > start:
+                left.append((start, mark - around))
+            start = mark + around
+        if start < stop:
+            left.append((start, stop))
+    return np.array(left).reshape(-1, 2)
 
 
 def qrs_height(ecg: NDArray[np.float32], beats: NDArray[np.float64]) -> float:

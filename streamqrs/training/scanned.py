@@ -26,7 +26,7 @@ def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = 
     Parameters
     ----------
     preset : str
-        See `streamqrs.scanner.PRESETS`.
+        See `streamqrs.scanner.PRESETS`; several, joined by ``+``, get equal shares of each batch.
     seed : int
         Of its tracks.
     data : pathlib.Path
@@ -36,15 +36,24 @@ def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = 
     """
     folder = data / "gradients"
     recorded = tuple(read_sequences(folder)) if folder.is_dir() else ()
-    corruptor = Corruptor(preset, seed + 1, recorded=recorded, without=without)
+    corruptors = [
+        Corruptor(name, seed + 1 + k, recorded=recorded, without=without) for k, name in enumerate(preset.split("+"))
+    ]
 
     def scan(pieces: Samples, beats: Sequence[NDArray[np.float64]], rng: Generator) -> Samples:
-        return corruptor(pieces, [np.round(at).astype(np.int64) for at in beats], rng)
+        peaks = [np.round(at).astype(np.int64) for at in beats]
+        out = np.empty_like(pieces)
+        for k, corruptor in enumerate(corruptors):
+            rows = slice(k, None, len(corruptors))
+            if len(pieces[rows]):
+                out[rows] = corruptor(pieces[rows], peaks[rows], rng)
+        return out
 
     return Corrupted(scan, share=SHARE)
 
 
 def scan_lead(ecg: Samples, beats: NDArray[np.float64], preset: str, number: int) -> Samples:
-    """Take one validation lead, shape (n,), 250 Hz, into the scanner; `number` seeds it."""
+    """Take one validation lead, shape (n,), 250 Hz, into the scanner; `number` seeds it, and chooses among presets."""
+    names = preset.split("+")
     peaks = np.round(beats).astype(np.int64)
-    return corrupt(ecg, peaks, float(RATE), preset, VALIDATION_SEED + number)[0]
+    return corrupt(ecg, peaks, float(RATE), names[number % len(names)], VALIDATION_SEED + number)[0]
