@@ -31,6 +31,8 @@ MARKERS = {"beat": "R", "trigger": "trigger", "withdrawn": "withdrawn"}
 """Marker of each kind of beat."""
 FIGURES = (("delay_ms", "ms"), ("rr_s", "s"), ("heart_rate", "1/min"), ("probability", "none"), ("id", "none"))
 """Channels of the numeric stream, and their units."""
+RECENT_S = 600.0
+"""Times on the LSL clock that are further from now are those of a recording that is played again, in s."""
 LINGER_S = 0.2
 """Time that the last markers have to leave, in s."""
 
@@ -70,6 +72,10 @@ class LslSink:
         finally:
             del self._markers, self._figures
 
+    def fire(self, trigger: Beat) -> None:
+        """Push the marker of a trigger; called in any thread, which liblsl allows."""
+        self._markers.push_sample([MARKERS["trigger"]], self._stamp(trigger.time, trigger.delay_ms / 1000))
+
     async def send(self, event: Event, /) -> None:
         """Push what concerns beats; pushing does not block."""
         match event:
@@ -90,9 +96,9 @@ class LslSink:
 
     def _stamp(self, time: float, ago_s: float) -> float:
         """Time on the LSL clock of something that a source without that clock says was so long ago, in s."""
-        if self._on_lsl_clock and math.isfinite(time):
-            return time
         now: float = self._clock()
+        if self._on_lsl_clock and abs(time - now) < RECENT_S:
+            return time
         return now - ago_s if math.isfinite(ago_s) else now
 
 

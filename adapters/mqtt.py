@@ -105,6 +105,7 @@ def open_sink(
     mqtt_version: str = "3.1.1",
     username: str | None = None,
     password_file: File | None = None,
+    ha_discovery: bool = False,
 ) -> MqttSink:
     """Make the sink ``mqtt://[user[:password]@]host[:port]/base``.
 
@@ -120,6 +121,8 @@ def open_sink(
         Version of the protocol; with 5, triggers expire at the broker after 1 s.
     username, password_file : str or path, optional
         Login.
+    ha_discovery : bool, optional
+        Announce the heart rate to Home Assistant by a retained message under ``homeassistant/``.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def open_sink(
         Not yet open.
     """
     broker = read_target(target, mqtt_version=mqtt_version, username=username, password_file=password_file)
-    return MqttSink(broker, store=store, timeout_s=timeout)
+    return MqttSink(broker, store=store, timeout_s=timeout, ha_discovery=ha_discovery)
 
 
 def open_sink_tls(
@@ -141,12 +144,13 @@ def open_sink_tls(
     tls_ca: File | None = None,
     tls_cert: File | None = None,
     tls_key: File | None = None,
+    ha_discovery: bool = False,
 ) -> MqttSink:
     """Make the sink ``mqtts://…``: as `open_sink`, over TLS with the broker's certificate and name verified.
 
     Parameters
     ----------
-    target, store, timeout, mqtt_version, username, password_file
+    target, store, timeout, mqtt_version, username, password_file, ha_discovery
         As in `open_sink`.
     tls_ca : path, optional
         Certificate authority to trust instead of the system's.
@@ -168,4 +172,4 @@ def open_sink_tls(
         tls_cert=tls_cert,
         tls_key=tls_key,
     )
-    return MqttSink(broker, store=store, timeout_s=timeout)
+    return MqttSink(broker, store=store, timeout_s=timeout, ha_discovery=ha_discovery)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from streamqrs.adapters.mqtt_target import Broker, reason
+from streamqrs.adapters.retry import pauses
 from streamqrs.errors import StreamqrsError
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ ANSWER_S = 5.0
 """Time that a broker has for an answer, in s."""
 UNSPECIFIED = 128
 """MQTT reason code without a reason: what a closed connection leaves behind."""
+
+_OPTIONS: list[tuple[int, int, int | bytes]] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]  # or Nagle costs 40 ms
+if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: what the other end's machine has not got after 1 s never leaves ours
+    _OPTIONS.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000))
 
 _quiet = logging.getLogger("streamqrs.adapters.mqtt.client")  # what the library says: our own lines say it better
 _quiet.setLevel(logging.CRITICAL)
@@ -117,7 +121,7 @@ async def connect(
         queue_type=Handing,
         timeout=answer_s,
         keepalive=KEEPALIVE_S,
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # without it Nagle costs up to 40 ms
+        socket_options=_OPTIONS,
         logger=_quiet,
     )
     try:
@@ -125,8 +129,6 @@ async def connect(
     except (aiomqtt.MqttError, UnicodeError) as exc:
         why, final = explain(exc, broker)
         raise (Refused if final else Unreachable)(f"{broker.name}: {why}") from exc
-
-    client.timeout = ANSWER_S
 
     client.timeout = ANSWER_S
 
@@ -176,14 +178,6 @@ def explain(error: Exception, broker: Broker) -> tuple[str, bool]:
     return "no MQTT broker answers there", False
 
 
-def pauses() -> Iterator[float]:
-    """Times in s to wait before each new attempt: doubled from 0.2 to 10, less up to half of it by chance."""
-    step = 0.2
-    while True:
-        yield step * random.uniform(0.5, 1.0)
-        step = min(2 * step, 10.0)
-
-
 async def connect_within(
     stack: AsyncExitStack,
     broker: Broker,
@@ -205,3 +199,15 @@ async def connect_within(
             if loop.time() + pause_s > deadline:
                 raise
         await asyncio.sleep(pause_s)
+
+
+def expiry(version: str) -> Any:
+    """Have the broker forget a trigger that it could not pass on within 1 s; MQTT 5 only."""
+    if version != "5":
+        return None
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = 1
+    return properties

@@ -8,9 +8,12 @@
 ``BASE/status``              ``online`` or, also as the last will, ``offline``        retained
 ============================ ======================================================== ===========
 
+With `ha_discovery`, a retained message under ``homeassistant/`` has Home Assistant show the heart rate by itself.
+
 Beats and events of an outage wait in a bounded store and follow in order; triggers of an outage are dropped, for a late
 trigger is worse than none. QoS 1 means at least once: if the connection breaks between a beat and its receipt, the beat
-comes twice, with the same ``seq``.
+comes twice, with the same ``seq``. On each topic ``seq`` grows: who passes over a message whose ``seq`` does not has
+each beat once.
 """
 
 from __future__ import annotations
@@ -19,13 +22,16 @@ import asyncio
 import json
 import logging
 import math
+import time
 from collections import Counter, deque
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within, pauses
+from streamqrs.adapters.ha_discovery import heart_rate_sensor
+from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within, expiry
 from streamqrs.adapters.mqtt_target import Broker, reason
+from streamqrs.adapters.retry import pauses
 from streamqrs.errors import SinkError
 from streamqrs.events import VERSION, EventEncoder
 from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
@@ -33,10 +39,18 @@ from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
 if TYPE_CHECKING:
     import aiomqtt
 
+    from streamqrs.summary import Summary
+
 STORE = 1000
 """Messages that wait for the broker, at most."""
 TRIGGER_S = 0.25
 """Time that a trigger has to leave the program, in s."""
+JAM_S = 0.5
+"""A broker that owes a receipt for so long, or took so long for the last one, gets no trigger: it would be late."""
+FLIGHT = 16
+"""Messages on their way at a time: a broker that takes a second for each receipt still keeps up."""
+TELL_S = 5.0
+"""Time between two words on the status topic, in s."""
 CLOSING_S = 2.0
 """Time to deliver the last messages, in s."""
 
@@ -56,28 +70,40 @@ class MqttSink:
         Messages kept during an outage.
     timeout_s : float, optional
         Time in s in which the broker must be there at the beginning.
+    ha_discovery : bool, optional
+        Announce the heart rate to Home Assistant.
 
     Attributes
     ----------
     name : str
         The spec without user and password.
     counts : collections.Counter
-        ``beats``, ``withdrawn``, ``triggers``, ``gaps``, ``quality`` and ``problems`` taken; connections ``lost``;
-        ``triggers_dropped`` for want of a connection; ``overflow``, messages that the store had to give up.
+        ``beats``, ``withdrawn``, ``triggers``, ``gaps``, ``quality`` and ``problems`` taken; connections ``lost``, and
+        ``reconnects``; ``triggers_dropped`` for want of a connection that carries them at once; ``overflow``, messages
+        that the store had to give up.
+    summary : Summary or None
+        Of the run, if somebody puts it here: its counters are told in the status, too, as ``run``.
     """
 
-    def __init__(self, broker: Broker, *, store: int = STORE, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, broker: Broker, *, store: int = STORE, timeout_s: float = 10.0, ha_discovery: bool = False
+    ) -> None:
         if store < 1:
             raise ValueError(f"store is {store}: allowed is 1 or more")
         if not timeout_s > 0:
             raise ValueError(f"timeout is {timeout_s:g} s: allowed is more than 0")
         self.name = broker.name
         self.counts: Counter[str] = Counter()
+        self.summary: Summary | None = None
         self._broker, self._timeout_s = broker, timeout_s
         self._base = broker.topic
+        self._retained = dict([heart_rate_sensor(self._base)] if ha_discovery else [])
         self._encoder = EventEncoder()
         self._started: Started | None = None
         self._store: deque[tuple[str, str]] = deque()
+        self._flight: list[tuple[str, str]] = []  # published, and no receipt yet
+        self._asked_s: float | None = None  # since when a receipt is owed, on the monotonic clock
+        self._receipt_s = 0.0  # how long the last one took
         self._size = store
         self._newest: dict[str, str] = {}  # retained topics: only the newest word counts
         self._some, self._empty = asyncio.Event(), asyncio.Event()
@@ -97,6 +123,7 @@ class MqttSink:
             raise SinkError(str(exc)) from exc
         self._link = link  # from now on: a trigger may come before the task runs
         await self._tasks.__aenter__()
+        self._newest |= self._retained
         self._say("online")
         self._keeper = self._tasks.create_task(self._keep(link), name=self.name)
         return self
@@ -110,11 +137,16 @@ class MqttSink:
             async with asyncio.timeout(CLOSING_S):
                 await self._empty.wait()
         except TimeoutError:
-            log.warning("%s: %d messages could not be delivered", self.name, len(self._store))
+            log.warning("%s: %d messages not delivered", self.name, len(self._store) + len(self._flight))
         finally:
             if self._keeper:
                 self._keeper.cancel()
             await self._tasks.__aexit__(None, None, None)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._link is not None
 
     async def send(self, event: Event, /) -> None:
         """Take an event: a trigger is published at once, everything else after what came before it."""
@@ -128,8 +160,8 @@ class MqttSink:
                 self._keep_for(f"{self._base}/beat", message)
                 rate = event.heart_rate
                 if event.kind == "beat" and rate is not None and math.isfinite(rate):
-                    time = round(float(event.time), 6) if math.isfinite(event.time) else None
-                    body = {"version": VERSION, "heart_rate": round(float(rate), 3), "time": time}
+                    time_s = round(float(event.time), 6) if math.isfinite(event.time) else None
+                    body = {"version": VERSION, "heart_rate": round(float(rate), 3), "time": time_s}
                     self._newest[f"{self._base}/hr"] = _json(body)
             case Gap() | Quality() | Problem():
                 self.counts[_COUNTED[type(event)]] += 1
@@ -147,24 +179,31 @@ class MqttSink:
         import aiomqtt
 
         link = self._link
-        if link is None or link.gone.done():
+        if link is None or link.gone.done() or self._is_jammed():
             self.counts["triggers_dropped"] += 1
             return
         try:
             await link.client.publish(
-                f"{self._base}/trigger", message, properties=_expiry(self._broker.version), timeout=TRIGGER_S
+                f"{self._base}/trigger", message, properties=expiry(self._broker.version), timeout=TRIGGER_S
             )
         except aiomqtt.MqttError:
             self.counts["triggers_dropped"] += 1
 
+    def _is_jammed(self) -> bool:
+        owed_s = 0.0 if self._asked_s is None else time.monotonic() - self._asked_s
+        return max(owed_s, self._receipt_s) > JAM_S
+
     def _keep_for(self, topic: str, message: str) -> None:
-        if len(self._store) >= self._size:
+        self._store.append((topic, message))
+        self._give_up_oldest()
+
+    def _give_up_oldest(self) -> None:
+        while len(self._store) > self._size:
             self._store.popleft()
             self.counts["overflow"] += 1
-        self._store.append((topic, message))
 
     def _say(self, state: str) -> None:
-        self._newest[f"{self._base}/status"] = _json(_status(state, self._started, self.counts))
+        self._newest[f"{self._base}/status"] = _json(_status(state, self._started, self.counts, self.summary))
         self._wake()
 
     def _wake(self) -> None:
@@ -182,17 +221,29 @@ class MqttSink:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(_until_gone(link), name=f"end of {self.name}")
                         tasks.create_task(self._publish(link.client), name=f"publisher of {self.name}")
+                        tasks.create_task(self._tell_regularly(), name=f"status of {self.name}")
                 except* aiomqtt.MqttError as errors:
-                    log.warning("%s: connection lost: %s", self.name, link.lost or reason(errors.exceptions[0]))
-                self._link = None
+                    log.warning("%s: connection lost: %s", self.name, link.lost or reason(_first(errors)))
+                self._link = self._asked_s = None
+                self._receipt_s = 0.0
+                self._store.extendleft(reversed(self._flight))
+                self._flight = []
+                self._give_up_oldest()
                 self.counts["lost"] += 1
                 await self._stack.aclose()
                 link = await self._reconnect()
+                self.counts["reconnects"] += 1
                 log.warning("%s: connected again", self.name)
+                self._newest |= self._retained
                 self._say("online")
         finally:
             self._link = None
             await self._stack.aclose()
+
+    async def _tell_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            self._say("online")
 
     async def _reconnect(self) -> Link:
         waits = pauses()
@@ -204,28 +255,48 @@ class MqttSink:
                 log.info("%s", exc)
 
     async def _publish(self, client: aiomqtt.Client) -> None:
-        """Publish what waits, in order: each beat leaves the store when the broker has it."""
+        """Publish what waits, in order: a beat is given up only when the broker has it."""
         while True:
             self._some.clear()
             while self._store:
-                first = self._store[0]
-                await client.publish(*first, qos=1)
-                if self._store and self._store[0] is first:  # else it has made way meanwhile
-                    self._store.popleft()
-            for topic, message in list(self._newest.items()):
-                await client.publish(topic, message, qos=1, retain=True)
+                self._flight = [self._store.popleft() for _ in range(min(FLIGHT, len(self._store)))]
+                await self._await_receipts(client, self._flight)
+                self._flight = []
+            newest = list(self._newest.items())
+            await self._await_receipts(client, newest, retain=True)
+            for topic, message in newest:
                 if self._newest[topic] is message:
                     del self._newest[topic]
             if not self._store and not self._newest:
                 self._empty.set()
                 await self._some.wait()
 
+    async def _await_receipts(
+        self, client: aiomqtt.Client, messages: list[tuple[str, str]], *, retain: bool = False
+    ) -> None:
+        """Publish messages all at once, in order, and wait until the broker has them."""
+        if not messages:
+            return
+        self._asked_s = asked_s = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for topic, message in messages:
+                tasks.create_task(client.publish(topic, message, qos=1, retain=retain))
+        self._receipt_s = time.monotonic() - asked_s
+        self._asked_s = None
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
 
 async def _until_gone(link: Link) -> None:
     await asyncio.shield(link.gone)
 
 
-def _status(state: str, started: Started | None = None, counts: Counter[str] | None = None) -> dict[str, Any]:
+def _status(
+    state: str, started: Started | None = None, counts: Counter[str] | None = None, summary: Summary | None = None
+) -> dict[str, Any]:
     status: dict[str, Any] = {"version": VERSION, "state": state}
     if counts is None:
         return status
@@ -236,19 +307,8 @@ def _status(state: str, started: Started | None = None, counts: Counter[str] | N
         "model": started.model if started else None,
         "model_sha256": started.model_sha256 if started else None,
         "counts": dict(counts),
+        **({"run": summary.counts()} if summary else {}),
     }
-
-
-def _expiry(version: str) -> Any:
-    """Have the broker forget a trigger that it could not pass on within 1 s; MQTT 5 only."""
-    if version != "5":
-        return None
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.MessageExpiryInterval = 1
-    return properties
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within, pauses
+from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within
 from streamqrs.adapters.mqtt_target import Broker, reason
 from streamqrs.adapters.packet import Packet
 from streamqrs.adapters.payload import FORMS, LIMIT, decoder, parse
+from streamqrs.adapters.retry import pauses
 from streamqrs.adapters.sequence import Sequencer
 from streamqrs.adapters.sniff import sniff
 from streamqrs.errors import BadSignal, BadSpec, SourceError, SourceNotFound

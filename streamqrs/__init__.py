@@ -22,6 +22,7 @@ _HOME = {
     "Started": "types",
     "Stopped": "types",
     "Summary": "summary",
+    "TriggerSettings": "triggers",
     "detect": "detector",
     "open_sink": "ports",
     "open_source": "ports",
@@ -41,6 +42,7 @@ __all__ = [
     "Started",
     "Stopped",
     "Summary",
+    "TriggerSettings",
     "__version__",
     "detect",
     "open_sink",
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from streamqrs.ports import open_sink, open_source
     from streamqrs.settings import Settings
     from streamqrs.summary import Summary
+    from streamqrs.triggers import TriggerSettings
     from streamqrs.types import Beat, Chunk, Event, Gap, Problem, Quality, SourceInfo, Started, Stopped
 
 

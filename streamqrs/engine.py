@@ -3,71 +3,39 @@
 ::
 
     reader task ──bounded inbox──▶ inference thread ──bounded outbox per sink──▶ sink tasks
+                                          └──triggers──▶ sinks that take them from any thread (`fire`)
 
 A live source that outruns the network loses its oldest samples, and a `Gap` says so; a file waits. A slow sink fills
 its own outbox, loses its oldest events and is told how many; it delays neither another sink nor the detector. A sink
 that fails is closed and the run goes on with the others; the run fails when none is left.
+
+The event loop carries samples in and events out; inference and the timing of triggers have threads of their own. A
+sink whose `send` blocks the loop, rather than awaiting, delays what goes through the loop: it does not delay a trigger
+to a sink with `fire`, but the samples for the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Any
 
+from streamqrs.budget import GateBudget
 from streamqrs.detector import Detector
 from streamqrs.errors import SourceError, StreamqrsError
-from streamqrs.latency import Delays
-from streamqrs.ports import Sink, Source
+from streamqrs.ports import Sink, Source, View
+from streamqrs.post import Post
 from streamqrs.queues import Inbox, Outbox
-from streamqrs.types import Beat, Chunk, Event, Gap, Problem, SourceInfo, Started, Stopped
+from streamqrs.summary import Summary
+from streamqrs.triggers import TriggerDesk, TriggerSettings
+from streamqrs.types import Problem, SourceInfo, Started, Stopped
+from streamqrs.worker import Worker
 
 CLOSING_S = 5.0
 """Time that the sinks have to take the last events, in s."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a run did.
-
-    Attributes
-    ----------
-    reason : str
-        Why it ended.
-    signal_s : float
-        Length of the signal that was worked on, in s.
-    samples, beats, gaps, problems, dropped : int
-        Source samples worked on, confirmed beats, gaps, problems shown, source samples dropped to catch up.
-    undelivered : dict of str to int
-        Events that each sink did not get, by the sink's name; only those with any.
-    failed : list of str
-        Lines of the errors of sinks that failed.
-    known : Delays
-        From R peak to the newest sample that its confirmed beat needed, in source time.
-    compute : Delays
-        From the arrival of that sample to the beat's leaving the detector, on the wall clock.
-    """
-
-    reason: str = ""
-    signal_s: float = 0.0
-    samples: int = 0
-    beats: int = 0
-    gaps: int = 0
-    problems: int = 0
-    dropped: int = 0
-    undelivered: dict[str, int] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
-    known: Delays = field(default_factory=Delays)
-    compute: Delays = field(default_factory=Delays)
-
-    def counts(self) -> dict[str, int]:
-        """Counters as they are told in `Stopped`."""
-        names = ("samples", "beats", "gaps", "problems", "dropped")
-        return {name: getattr(self, name) for name in names} | {"undelivered": sum(self.undelivered.values())}
 
 
 async def run(
@@ -77,6 +45,9 @@ async def run(
     *,
     duration_s: float | None = None,
     stop: asyncio.Event | None = None,
+    summary: Summary | None = None,
+    triggers: TriggerSettings | None = None,
+    on_start: Callable[[Detector], object] | None = None,
 ) -> Summary:
     """Find the beats of a source and send them to the sinks, until the source ends.
 
@@ -87,11 +58,17 @@ async def run(
     detector : Detector
         If the source's rate is another one than the detector's, one of the same model and settings takes its place.
     sinks : sequence of Sink
-        Entered and left here. Each gets `Started`, then `Beat`, `Gap` and `Problem` events, and `Stopped`.
+        Entered and left here. Each gets `Started`, then `Beat`, `Gap`, `Quality` and `Problem` events, and `Stopped`.
     duration_s : float, optional
         End after so many seconds of signal, or of waiting for it.
     stop : asyncio.Event, optional
         End as soon as it is set, as at the end of the source.
+    summary : Summary, optional
+        Counters and delays, kept up to date while the run goes on; a new one if none is given.
+    triggers : TriggerSettings, optional
+        When the triggers of a detector with a gate are sent.
+    on_start : callable, optional
+        Called with the detector once the source is open and its rate known.
 
     Returns
     -------
@@ -100,60 +77,102 @@ async def run(
 
     Raises
     ------
+    ValueError
+        If triggers are to be sent sooner after R than they can be known.
     StreamqrsError
         What ended the source early, or the last sink's error when none is left; the sinks are told first.
     """
     if duration_s is not None and not duration_s > 0:
         raise ValueError(f"duration is {duration_s:g} s: allowed is more than 0")
+    summary = Summary() if summary is None else summary
+    triggers = TriggerSettings() if triggers is None else triggers
     async with AsyncExitStack() as stack:
         for sink in sinks:
             await stack.enter_async_context(sink)
         await stack.enter_async_context(source)
-        return await _Run(source, detector, sinks, duration_s, stop or asyncio.Event()).go()
+        if source.rate != detector.rate:
+            detector = detector.at_rate(source.rate)
+        _check_align(triggers, detector)
+        if on_start:
+            on_start(detector)
+        return await _Run(source, detector, sinks, duration_s, stop or asyncio.Event(), summary, triggers).go()
 
 
 class _Run:
     def __init__(
-        self, source: Source, detector: Detector, sinks: Sequence[Sink], duration_s: float | None, stop: asyncio.Event
+        self,
+        source: Source,
+        detector: Detector,
+        sinks: Sequence[Sink],
+        duration_s: float | None,
+        stop: asyncio.Event,
+        summary: Summary,
+        triggers: TriggerSettings,
     ) -> None:
-        self._source, self._detector = source, detector
+        self._source, self._detector, self._sinks = source, detector, sinks
         self._duration_s, self._stop = duration_s, stop
         self._info: SourceInfo = getattr(source, "info", SourceInfo())
-        self._inbox = Inbox(self._info.live)
-        self._outboxes = [Outbox(sink) for sink in sinks]
+        self._summary = summary
         self._error: StreamqrsError | None = None
-        self._dropped = 0
-        self._summary = Summary()
+        self._inbox = Inbox(self._info.live)
+        desk = TriggerDesk(triggers, self._info.live)
+        self._loop = asyncio.get_running_loop()
+        self._post = Post(sinks, desk, summary, self._call)
+        self._outboxes = self._post.boxes
+        shows = any(isinstance(sink, View) for sink in sinks)
+        self._worker = Worker(self._inbox, detector, desk, self._post, summary, started=self._started, shows=shows)
 
     async def go(self) -> Summary:
         summary = self._summary
-        if self._source.rate != self._detector.rate:
-            self._detector = self._detector.at_rate(self._source.rate)
+        self._attach()
         with ThreadPoolExecutor(1, "streamqrs-inference") as inference:
-            async with asyncio.TaskGroup() as tasks:
-                deliveries = [tasks.create_task(self._supply(box), name=f"sink {box.name}") for box in self._outboxes]
-                self._tell(self._started())
-                reader = tasks.create_task(self._read(), name="reader")
-                ending = tasks.create_task(self._await_end(reader), name="ending")
-                await self._work(inference)
-                ending.cancel()
-                self._tell(Stopped(summary.reason, summary.counts()))
-                if deliveries:
-                    _, late = await asyncio.wait(deliveries, timeout=CLOSING_S)
-                    for task in late:  # a sink that hangs must not hold the run
-                        task.cancel()
-        summary.undelivered = {box.name: box.lost for box in self._outboxes if box.lost}
-        summary.failed = [str(box.error) for box in self._outboxes if box.error]
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    supplies = [tasks.create_task(self._supply(box), name=f"sink {box.name}") for box in self._outboxes]
+                    self._post.tell(self._started(self._detector))
+                    reader = tasks.create_task(self._read(), name="reader")
+                    ending = tasks.create_task(self._await_end(reader), name="ending")
+                    await self._loop.run_in_executor(inference, self._worker.run)
+                    if self._worker.error:
+                        self._fail(SourceError(f"{self._info.name}: {self._worker.error}"))
+                    ending.cancel()
+                    reader.cancel()
+                    self._post.close()
+                    self._tally()
+                    self._post.tell(Stopped(summary.reason, summary.counts()))
+                    if supplies:
+                        _, late = await asyncio.wait(supplies, timeout=CLOSING_S)
+                        for task in late:  # a sink that hangs must not hold the run
+                            task.cancel()
+            finally:
+                self._inbox.close()
+                self._post.close()
+        self._tally()
         if self._error:
             raise self._error
         return summary
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function in the event loop, from any thread."""
+        with suppress(RuntimeError):  # the loop has ended before a sink's own thread: nobody is left to tell
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _attach(self) -> None:
+        """Take part in what source and sinks know besides."""
+        for sink in self._sinks:
+            if attach := getattr(sink, "attach", None):
+                attach(self._post.tell)
+        for part in (self._source, *self._sinks):
+            if hasattr(part, "counts"):
+                self._summary.connections.append(partial(_reconnects, part))
 
     async def _supply(self, box: Outbox) -> None:
         await box.deliver()
         if box.error is None:
             return
-        self._tell(Problem(box.name, str(box.error)))
-        if all(other.error for other in self._outboxes):
+        self._post.tell(Problem(box.name, str(box.error)))
+        outputs = [other for other in self._outboxes if not isinstance(other.sink, View)] or self._outboxes
+        if all(other.error for other in outputs):
             self._error = self._error or box.error
             self._stop.set()
 
@@ -162,9 +181,10 @@ class _Run:
         try:
             async for item in self._source:
                 if isinstance(item, Problem):
-                    self._tell(item)
+                    self._post.tell(item)
                     continue
                 await self._inbox.put(item)
+                self._tally()
                 read_s += len(item.samples) / item.rate
                 if self._duration_s is not None and read_s + 0.5 / item.rate >= self._duration_s:
                     self._summary.reason = "duration"
@@ -173,7 +193,7 @@ class _Run:
         except (StreamqrsError, OSError) as error:
             self._fail(error)
         finally:
-            await self._inbox.close()
+            self._inbox.close()
 
     async def _await_end(self, reader: asyncio.Task[None]) -> None:
         """End the reader when asked to, or when a live source is silent past the duration."""
@@ -185,50 +205,31 @@ class _Run:
             self._summary.reason = "duration"
         reader.cancel()
 
-    async def _work(self, inference: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while chunk := await self._inbox.take():
-                await self._push(loop, inference, chunk)
-        except ValueError as error:  # a chunk that no source should have sent
-            self._fail(SourceError(f"{self._info.name}: {error}"))
-            self._stop.set()
-        self._report(await loop.run_in_executor(inference, self._detector.flush), None)
-
-    async def _push(self, loop: asyncio.AbstractEventLoop, inference: ThreadPoolExecutor, chunk: Chunk) -> None:
-        if chunk.rate != self._detector.rate:
-            self._report(await loop.run_in_executor(inference, self._detector.flush), chunk)
-            self._detector = self._detector.at_rate(chunk.rate)
-            self._detector.reset(chunk.start)
-            self._tell(self._started())
-        self._report(await loop.run_in_executor(inference, self._detector.events, chunk), chunk)
-        self._summary.samples += len(chunk.samples)
-        self._summary.signal_s += len(chunk.samples) / chunk.rate
-
     def _fail(self, error: StreamqrsError | OSError) -> None:
         self._error = error if isinstance(error, StreamqrsError) else SourceError(f"{self._info.name}: {error}")
         self._summary.reason = str(self._error)
 
-    def _report(self, events: Sequence[Beat | Gap], chunk: Chunk | None) -> None:
-        now = time.monotonic()
-        for event in events:
-            if isinstance(event, Gap):
-                if self._inbox.dropped > self._dropped:
-                    self._summary.dropped = self._dropped = self._inbox.dropped
-                    event = replace(event, reason="overload")
-                self._summary.gaps += 1
-            else:
-                self._summary.beats += event.kind == "beat"
-                self._summary.known.add(event.delay_ms)
-                if chunk and math.isfinite(chunk.received):
-                    self._summary.compute.add((now - chunk.received) * 1000)
-            self._tell(event)
-
-    def _tell(self, event: Event) -> None:
-        self._summary.problems += isinstance(event, Problem)
+    def _tally(self) -> None:
+        """Bring into the summary what the outboxes count."""
         for box in self._outboxes:
-            box.put(event)
+            if box.lost:
+                self._summary.undelivered[box.name] = box.lost
+            if box.error and str(box.error) not in self._summary.failed:
+                self._summary.failed.append(str(box.error))
 
-    def _started(self) -> Started:
-        model = self._detector.model
-        return Started(self._info, self._detector.rate, model.name, model.sha256, self._detector.delay_ms)
+    def _started(self, detector: Detector) -> Started:
+        model = detector.model
+        return Started(self._info, detector.rate, model.name, model.sha256, detector.delay_ms)
+
+
+def _reconnects(part: Any) -> int:
+    return int(part.counts.get("reconnects", part.counts.get("lost", 0)))
+
+
+def _check_align(triggers: TriggerSettings, detector: Detector) -> None:
+    budget = GateBudget.of(detector.settings, detector.rate)
+    if triggers.align_ms is not None and triggers.align_ms < budget.least_ms:
+        raise ValueError(
+            f"align is {triggers.align_ms:g} ms: allowed are {budget.least_ms:.1f} ms or more, "
+            f"and {budget.most_ms:.1f} plus transport and arithmetic leaves no trigger late"
+        )

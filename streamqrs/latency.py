@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,16 @@ class Delays:
         self._sum += delay_ms
         self._squares += delay_ms * delay_ms
         self._max = max(self._max, delay_ms)
+
+    @property
+    def total_ms(self) -> float:
+        """Sum of all delays so far, in ms."""
+        return float(self._sum)
+
+    def cumulative(self, limits_ms: Sequence[float]) -> list[int]:
+        """Count the delays up to each of several limits, in ms; a limit inside a bin counts all of that bin."""
+        below = np.cumsum(self._counts)
+        return [int(below[np.searchsorted(self._edges, limit, side="left")]) for limit in limits_ms]
 
     def quantiles(self) -> Quantiles | None:
         """Quantiles of all delays so far, each within 2.3 %; None if there are none."""

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 from streamqrs.errors import BadSpec
-from streamqrs.types import Chunk, Event, Problem
+from streamqrs.types import Chunk, Event, Problem, Signal
 
 
 @runtime_checkable
@@ -46,7 +46,13 @@ class Source(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where events go."""
+    """Where events go.
+
+    Three things may be there besides: ``fire(trigger)``, which takes a trigger in any thread, past the event loop, and
+    must neither wait nor fail but with a `StreamqrsError` or `OSError` (`send` then gets all other events, in time
+    after `Started`); ``attach(tell)``, called once before the first event with a function that shows a `Problem` and
+    may be called in any thread; and ``counts``, a mapping, of which the run reads ``reconnects``.
+    """
 
     async def __aenter__(self) -> Self:
         """Open the sink."""
@@ -58,6 +64,14 @@ class Sink(Protocol):
 
     async def send(self, event: Event, /) -> None:
         """Take one event."""
+
+
+@runtime_checkable
+class View(Sink, Protocol):
+    """A sink that shows the signal, too: the run goes on without it, and does not go on for it alone."""
+
+    def watch(self, signal: Signal, /) -> None:
+        """Take what was heard last. Called between samples and triggers: it never waits."""
 
 
 def sources() -> dict[str, EntryPoint]:

@@ -12,27 +12,70 @@ import streamqrs
 ROOT = Path(streamqrs.__file__).parent
 ADAPTERS = Path(__import__("streamqrs.adapters", fromlist=["_"]).__file__).parent
 
-STAGES = {"resample", "clock", "window", "merge", "peaks", "gate", "quality", "model", "life", "settings", "rhythm"}
+STAGES = {
+    "resample",
+    "clock",
+    "window",
+    "merge",
+    "peaks",
+    "gate",
+    "quality",
+    "model",
+    "life",
+    "settings",
+    "rhythm",
+    "lock",
+}
 ALLOWED = {
     "types": set(),
     "errors": set(),
     **{stage: {"types", "errors", "resample"} for stage in STAGES},
+    "gate": {"types", "lock"},
     "ports": {"types", "errors"},
     "latency": {"types"},
     "metrics": {"types", "errors"},
     "marks": {"types", "errors"},
     "events": {"types"},
     "detector": STAGES | {"types", "errors"},
-    "engine": {"types", "errors", "ports", "latency", "detector", "queues"},
-    "queues": {"types", "errors", "ports"},
+    "budget": {"types", "resample", "settings", "lock"},
+    "triggers": {"types"},
+    "cadence": set(),
+    "alarm": set(),
+    "realtime": set(),
+    "summary": {"latency"},
+    "queues": {"types", "errors", "ports", "cadence", "triggers"},
+    "post": {"types", "errors", "ports", "queues", "alarm", "summary", "triggers"},
+    "worker": {"types", "detector", "queues", "post", "summary", "triggers"},
+    "engine": {
+        "types",
+        "errors",
+        "ports",
+        "budget",
+        "detector",
+        "queues",
+        "summary",
+        "triggers",
+        "worker",
+        "post",
+    },
 }
 ONLY_IN = {
     "torch": ("training/",),
     "onnxruntime": ("model.py", "training/export.py"),
-    "asyncio": ("engine.py", "queues.py", "ports.py", "adapters/", "cli/"),
+    "asyncio": ("engine.py", "queues.py", "ports.py", "adapters/", "benchmarks/", "cli/"),
     "typer": ("cli/",),
-    "rich": ("cli/", "adapters/console.py"),
-    "time": ("engine.py", "latency.py", "adapters/", "cli/", "training/"),
+    "rich": ("cli/", "adapters/console.py", "adapters/screen.py"),
+    "time": (
+        "benchmarks/",
+        "alarm.py",
+        "queues.py",
+        "post.py",
+        "worker.py",
+        "latency.py",
+        "adapters/",
+        "cli/",
+        "training/",
+    ),
 }
 
 
@@ -62,7 +105,9 @@ def test_imports_follow_the_arrows(name, path):
             assert name.startswith(homes), f"{name} imports {library}: allowed in {', '.join(homes)}"
     ours = {m.split(".")[1] for m in found if m.startswith("streamqrs.") and (ROOT / f"{m.split('.')[1]}.py").exists()}
     ours |= {
-        m.split(".")[1] for m in found if m.startswith(("streamqrs.training", "streamqrs.cli", "streamqrs.adapters"))
+        m.split(".")[1]
+        for m in found
+        if m.startswith(("streamqrs.training", "streamqrs.cli", "streamqrs.adapters", "streamqrs.benchmarks"))
     }
     key = name.removesuffix(".py")
     if key in ALLOWED:
@@ -72,6 +117,8 @@ def test_imports_follow_the_arrows(name, path):
     if not name.startswith(("cli/", "training/")):
         assert "training" not in ours
         assert "cli" not in ours
+    if not name.startswith(("cli/", "benchmarks/")):
+        assert "benchmarks" not in ours
 
 
 def test_loading_the_package_and_asking_for_help_loads_nothing_heavy():
