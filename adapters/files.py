@@ -41,7 +41,8 @@ class FileSource:
     rate : float
         Sampling rate in Hz; NaN until the file is read.
     info : SourceInfo
-        Live unless `speed` is infinite. Its clock counts seconds of signal since the first sample.
+        Live unless `speed` is infinite. Its clock counts seconds of signal since the first sample, or is the one
+        that the recording was made with (XDF: LSL's).
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class FileSource:
         """Read the file."""
         record = await asyncio.to_thread(read_record, self._path, lead=self._lead, rate=self._given_rate)
         self._record, self.rate, self._next = record, record.rate, 0
-        self.info = SourceInfo(record.name, record.lead, record.unit, "stream", math.isfinite(self._speed))
+        self.info = SourceInfo(record.name, record.lead, record.unit, record.clock, math.isfinite(self._speed))
         return self
 
     async def __aexit__(
@@ -79,7 +80,7 @@ class FileSource:
             self._next += len(samples)
             ahead_s = begun + (self._next - first) / record.rate / self._speed - time.monotonic() if live else 0.0
             await asyncio.sleep(max(0.0, ahead_s))
-            yield Chunk(samples, start, record.rate, start / record.rate, time.monotonic())
+            yield Chunk(samples, start, record.rate, record.time(start), time.monotonic())
 
 
 def open_source(

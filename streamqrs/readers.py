@@ -1,11 +1,13 @@
 """What all formats of recordings share, and the readers of EDF, BDF and npz.
 
-A reader returns what the file says, as `Raw`; `streamqrs.records` checks it. WFDB and CSV have modules of their own.
+A reader returns what the file says, as `Raw`; `streamqrs.records` checks it. WFDB, CSV, XDF and BrainVision have
+modules of their own.
 """
 
 from __future__ import annotations
 
 import re
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -36,13 +38,18 @@ class Marks(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """What a file says: samples, shape (n,), float32, NaN where missing; rate in Hz, None if it does not say."""
+    """What a file says: samples, shape (n,), float32, NaN where missing; rate in Hz, None if it does not say.
+
+    A file with a clock of its own has `knots`, (sample, time in s), between which it runs evenly.
+    """
 
     samples: NDArray[np.float32]
     rate: float | None
     lead: str
     unit: str
     marks: Marks | None
+    knots: tuple[tuple[int, float], ...] = ()
+    clock: str = "stream"
 
 
 def pick_lead(name: str, leads: Sequence[str], lead: str | int | None) -> int:
@@ -74,6 +81,13 @@ def pick_lead(name: str, leads: Sequence[str], lead: str | int | None) -> int:
         return int(wanted)
     allowed = ", ".join(label or str(i) for i, label in enumerate(leads))
     raise SourceNotFound(f"{name} has no lead {str(lead)!r}: it has {allowed}")
+
+
+def beat_code(text: str) -> str | None:
+    """MIT-BIH code of an annotation's text, ``N`` for names such as ``QRS`` or ``R peak``; None if it is no beat."""
+    if text in BEAT_CODES:
+        return text
+    return "N" if text.casefold() in _BEAT_TEXTS else None
 
 
 def to_float32(values: Any) -> NDArray[np.float32]:
@@ -112,10 +126,14 @@ def read_edf(path: Path, lead: str | int | None) -> Raw:
         raise
     except Exception as error:  # edfio lets through what its parsing stumbles on
         raise BadRecord(f"{path.name} cannot be read as EDF: {one_line(error)}") from error
-    beats = sorted(note for note in notes if note[1] in BEAT_CODES or note[1].casefold() in _BEAT_TEXTS)
+    beats = sorted((onset, code) for onset, text in notes if (code := beat_code(text)))
     at = np.array([round(onset * rate) for onset, _ in beats], np.int64)
-    codes = tuple(text if text in BEAT_CODES else "N" for _, text in beats)
+    codes = tuple(code for _, code in beats)
     return Raw(samples, rate, signal.label, signal.physical_dimension, Marks(at, codes) if beats else None)
+
+
+_NPZ_ERRORS = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, RuntimeError, KeyError, TypeError)
+"""What numpy and zipfile raise besides, by what is broken."""
 
 
 def read_npz(path: Path, lead: str | int | None) -> Raw:
@@ -131,7 +149,7 @@ def read_npz(path: Path, lead: str | int | None) -> Raw:
                     f"{path.name} holds {', '.join(archive) or 'nothing'}: wanted is ecg, samples or signal"
                 )
             values = {name: archive[name] for name in (key, *_optional(archive))}
-    except (OSError, ValueError, EOFError, MemoryError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (*_NPZ_ERRORS, OSError, ValueError, EOFError, MemoryError, AttributeError) as error:
         raise BadRecord(f"{path.name} is not an npz archive that can be read: {one_line(error)}") from error
     label = _text(values, "lead")
     pick_lead(path.name, [label or "ecg"], lead)

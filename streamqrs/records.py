@@ -1,6 +1,7 @@
-"""Recordings of one lead, with or without the beats that annotators marked: WFDB, EDF, BDF, CSV and npz.
+"""Recordings of one lead, with or without the beats that annotators marked.
 
-`read_record` reads one, `find_records` finds those of a folder; `streamqrs.beat_files` writes what a detector found.
+WFDB, EDF, BDF, XDF, BrainVision, CSV and npz. `read_record` reads one, `find_records` finds those of a folder;
+`streamqrs.beat_files` writes what a detector found.
 """
 
 from __future__ import annotations
@@ -13,17 +14,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from streamqrs.brainvision_files import read_brainvision
 from streamqrs.csv_files import read_csv
 from streamqrs.errors import BadRecord, SourceNotFound
 from streamqrs.readers import LONGEST, Marks, Raw, read_edf, read_npz
 from streamqrs.resample import HIGHEST, LOWEST
 from streamqrs.types import RATE, WINDOW
 from streamqrs.wfdb_files import read_marks, read_wfdb
+from streamqrs.xdf_files import read_xdf
 
 SHORTEST_S = WINDOW / RATE
 """A recording is at least one window long, in s."""
 
-ENDINGS = (".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npz")
+ENDINGS = (".hea", ".edf", ".bdf", ".xdf", ".vhdr", ".csv", ".tsv", ".txt", ".npz")
+
+_READERS = {
+    ".edf": read_edf, ".bdf": read_edf, ".xdf": read_xdf, ".vhdr": read_brainvision, ".npz": read_npz,
+}  # fmt: skip
 
 _STANDARD_LEADS = frozenset(["i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6"])
 
@@ -50,6 +57,10 @@ class Record:
         The annotator's code of each beat; None if there are none.
     rhythms : tuple of (int, str)
         Changes of rhythm, as sample and WFDB name (``AFIB``).
+    knots : tuple of (int, float)
+        Clock of a recording that has one: samples, and their times in s. Between them it runs evenly.
+    clock : str
+        What it counts; see `streamqrs.types.SourceInfo`.
     """
 
     name: str
@@ -60,11 +71,20 @@ class Record:
     beats: NDArray[np.int64] | None = None
     labels: tuple[str, ...] | None = None
     rhythms: tuple[tuple[int, str], ...] = ()
+    knots: tuple[tuple[int, float], ...] = ()
+    clock: str = "stream"
 
     @property
     def duration_s(self) -> float:
         """Length in s."""
         return len(self.samples) / self.rate
+
+    def time(self, sample: int) -> float:
+        """Time of a sample in s: on the recording's own clock if it has one, otherwise since the first sample."""
+        if not self.knots:
+            return sample / self.rate
+        at, times = zip(*self.knots, strict=True)
+        return float(np.interp(sample, at, times))
 
     def rhythm_spans(self) -> dict[str, list[tuple[float, float]]]:
         """Parts of the record by rhythm, as (start, stop) in s; empty if no rhythm is marked."""
@@ -87,7 +107,8 @@ def read_record(
     Parameters
     ----------
     path : str or path
-        ``.hea`` or the bare name (WFDB), ``.edf``, ``.bdf``, ``.csv``, ``.tsv``, ``.txt``, ``.npz``.
+        ``.hea`` or the bare name (WFDB), ``.edf``, ``.bdf``, ``.xdf`` (LabRecorder), ``.vhdr`` (BrainVision), ``.csv``,
+        ``.tsv``, ``.txt``, ``.npz``.
     lead : str or int, optional
         Label or index of the lead. Default: the first one labelled ECG or EKG, otherwise the first one.
     annotator : str, optional
@@ -117,8 +138,7 @@ def read_record(
         raw = read_wfdb(base, lead)
     else:
         file = base.with_name(base.name + ending)
-        read = {".edf": read_edf, ".bdf": read_edf, ".npz": read_npz}.get(ending.lower(), read_csv)
-        raw = read(file, lead)
+        raw = _READERS.get(ending.lower(), read_csv)(file, lead)
     marks = _find_marks(base, ending, raw, annotator)
     return _check(base.name, raw, marks, rate)
 
@@ -205,11 +225,11 @@ def _check(name: str, raw: Raw, marks: Marks | None, rate: float | None) -> Reco
     if low == high:
         raise BadRecord(f"{name}: lead {raw.lead or '0'} is a flat line, all samples are {low:g}")
     if marks is None:
-        return Record(name, raw.samples, rate, raw.lead, raw.unit)
+        return Record(name, raw.samples, rate, raw.lead, raw.unit, knots=raw.knots, clock=raw.clock)
     order = np.argsort(marks.at, kind="stable")
     at = marks.at[order]
     for beat in at[:1], at[-1:]:
         if len(beat) and not 0 <= beat[0] < n:
             raise BadRecord(f"{name}: a beat is marked at sample {beat[0]}: allowed are 0 to {n - 1}")
     labels = None if marks.codes is None else tuple(marks.codes[i] for i in order)
-    return Record(name, raw.samples, rate, raw.lead, raw.unit, at, labels, marks.rhythms)
+    return Record(name, raw.samples, rate, raw.lead, raw.unit, at, labels, marks.rhythms, raw.knots, raw.clock)

@@ -7,6 +7,7 @@ in blocks, so that neither a broken header nor a long recording with many leads 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -116,8 +117,10 @@ def read_marks(path: Path, annotator: str) -> Marks:
     return Marks(at[beats], tuple(found.symbol[i] for i in beats), rhythms)
 
 
-def encode_marks(at: ArrayLike, rate: float) -> bytes:
-    """Content of an annotation file with a beat of code ``N`` at each sample.
+def encode_marks(
+    at: ArrayLike, rate: float, *, codes: Sequence[str] = (), rhythms: Sequence[tuple[int, str]] = ()
+) -> bytes:
+    """Content of an annotation file with a beat at each sample.
 
     Parameters
     ----------
@@ -125,13 +128,20 @@ def encode_marks(at: ArrayLike, rate: float) -> bytes:
         Shape (k,), samples since the recording began, rising.
     rate : float
         Rate that they count at, in Hz.
+    codes : sequence of str, optional
+        Code of each beat; ``N`` by default.
+    rhythms : sequence of (int, str), optional
+        Changes of rhythm, as sample and WFDB name (``AFIB``).
     """
     samples = np.asarray(at, np.int64)
-    if not len(samples):
+    if not len(samples) and not rhythms:
         return bytes(2)  # the end mark alone; wfdb does not write an empty file
+    beats = zip(samples.tolist(), codes or ["N"] * len(samples), strict=True)
+    lines = sorted([*((s, code, "") for s, code in beats), *((s, "+", f"({name}") for s, name in rhythms)])
+    where, symbols, notes = map(list, zip(*lines, strict=True))
     wfdb = load_wfdb()
     with tempfile.TemporaryDirectory() as folder:
-        wfdb.wrann("beats", "atr", samples, symbol=["N"] * len(samples), fs=rate, write_dir=folder)
+        wfdb.wrann("beats", "atr", np.array(where), symbol=symbols, aux_note=notes, fs=rate, write_dir=folder)
         return Path(folder, "beats.atr").read_bytes()
 
 

@@ -124,7 +124,7 @@ def test_a_file_that_is_there_is_kept(path, tmp_path, capsys):
         (["--lead", "flat"], 1, "flat line"),
         (["--lead", "V5"], 1, "it has flat, II"),
         (["--lead", "II", "--rate", "500"], 2, "rec says 360 Hz"),
-        (["--lead", "II", "--out", "beats.xml"], 2, "allowed are .atr, .csv, .jsonl"),
+        (["--lead", "II", "--out", "beats.xml"], 2, "allowed are .atr, .csv, .edf, .jsonl, .tsv"),
         (["--lead", "II", "--out", "no/such/folder/beats.csv"], 1, "no folder"),
         (["--lead", "II", "--out", "-", "--json"], 2, "allowed is one of them"),
     ],

@@ -48,13 +48,19 @@ class Detection:
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="Recording: .hea (WFDB), .edf, .bdf, .csv, .npz", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Recording: .hea (WFDB), .edf, .bdf, .xdf, .vhdr, .csv, .npz", show_default=False)
+    ],
     lead: Annotated[str | None, typer.Option(help="Lead, by label or index.  [default: ECG, or the first]")] = None,
     rate: Annotated[float | None, typer.Option(help="Sampling rate in Hz, for a file that does not say.")] = None,
     model: Annotated[str, typer.Option(help="Name of a shipped model, or a model's folder or file.")] = "mri",
     out: Annotated[
-        Path | None, typer.Option(help="Where the beats go: a file .csv, .atr (WFDB) or .jsonl; - is CSV on stdout.")
+        Path | None,
+        typer.Option(
+            help="Where the beats go: .csv, .atr (WFDB), .edf (EDF+), .tsv (BIDS) or .jsonl; - is CSV on stdout."
+        ),
     ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the beats: a file .png or .svg.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -62,6 +68,7 @@ def command(
     from streamqrs import model as models
     from streamqrs.beat_files import beats_to_csv, check_target, write_beats
     from streamqrs.detector import Detector
+    from streamqrs.plots import check_plot, plot_detection
     from streamqrs.records import read_record
     from streamqrs.types import SourceInfo, Started
 
@@ -70,6 +77,10 @@ def command(
         raise ValueError("--out - and --json both write to stdout: allowed is one of them")
     if out and not to_stdout:
         check_target(out, overwrite=force)
+        if out.exists() and file.exists() and out.samefile(file):
+            raise ValueError(f"--out is the recording itself, {file}: allowed is another file")
+    if plot:
+        check_plot(plot, overwrite=force)
     network = models.load(model, threads=os.cpu_count() or 1)
     record = read_record(file, lead=lead, rate=rate)
     detector = Detector(record.rate, network)
@@ -81,16 +92,18 @@ def command(
         started = Started(source, record.rate, network.name, network.sha256, detector.delay_ms)
         write_beats(out, found.beats, record.rate, events=[started], overwrite=force)
     summary = to_json(record, detector, found) | {"out": str(out) if out else None}
+    if plot:
+        plot_detection(record, found.beats, plot, title=to_text(summary | {"out": None}).rpartition(", ")[0])
     typer.echo(json.dumps(summary) if as_json else to_text(summary), err=to_stdout)
 
 
 def detect_record(record: Record, detector: Detector, progress: Callable[[float], None] | None = None) -> Detection:
     """Find the beats of a recording; `progress` is told the seconds of signal that are done."""
-    from streamqrs.types import Beat, Gap
+    from streamqrs.types import Beat, Gap, Quality
 
     begun = time.perf_counter()
     step = round(STEP_S * record.rate)
-    events: list[Beat | Gap] = []
+    events: list[Beat | Gap | Quality] = []
     for start in range(0, len(record.samples), step):
         events += detector.events(record.samples[start : start + step])
         if progress:
