@@ -1,5 +1,7 @@
 """Real parts for the tests: a broker on a free port, the folder with recordings."""
 
+import importlib.util
+import json
 import os
 import re
 import shutil
@@ -121,6 +123,18 @@ def broker(broker_program, tmp_path):
 
 
 @pytest.fixture
+def measured(request):
+    """Note a figure: a line of JSON in the file that STREAMQRS_MEASURED names, if it names one."""
+
+    def note(what, value):
+        if path := os.environ.get("STREAMQRS_MEASURED"):
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"test": request.node.name, "what": what, "value": value}) + "\n")
+
+    return note
+
+
+@pytest.fixture
 def data_dir():
     """Folder with the recordings: STREAMQRS_DATA, or shared/data beside the checkout."""
     default = Path(__file__).parents[2] / "shared" / "data"
@@ -128,3 +142,27 @@ def data_dir():
     if not folder.is_dir():
         pytest.skip("no recordings: set STREAMQRS_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium; see `tests/browser.py`."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("Chromium is not installed")
+    spec = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    browser = module.Browser(program, tmp_path_factory.mktemp("browser"))
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@pytest.fixture
+def free_port():
+    """A port on 127.0.0.1 that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

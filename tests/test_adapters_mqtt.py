@@ -559,7 +559,7 @@ def test_beats_of_an_outage_follow_once_and_in_order_and_triggers_do_not(broker,
     assert [message["id"] for message in on(heard, "base/beat")] == list(range(25, 76))
     assert [message["id"] for message in on(heard, "base/trigger")] == [75]
     assert on(heard, "base/status")[-1]["counts"]["lost"] == 1
-    assert counts == {"beats": 76, "triggers": 71, "triggers_dropped": 70, "overflow": 20, "lost": 1}
+    assert counts == {"beats": 76, "triggers": 71, "triggers_dropped": 70, "overflow": 20, "lost": 1, "reconnects": 1}
 
 
 VICTIM = """
