@@ -8,7 +8,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint tools clean
+.PHONY: run test lint tools bench clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.core
@@ -25,6 +25,18 @@ lint: $(VENV)/.all
 	  ln -s $(CURDIR)/adapters $(CURDIR)/models build/typed/streamqrs/
 	cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p streamqrs
 
+# an hour on two cores; the models and the data of the moment
+bench: $(VENV)/.bench tools
+	$(BIN)/streamqrs bench latency --out bench/results
+	$(BIN)/streamqrs bench end-to-end --transport lsl --out bench/results
+	$(BIN)/streamqrs bench end-to-end --transport mqtt --chunk 8 --out bench/results
+	$(BIN)/streamqrs bench throughput --hours 24 --out bench/results
+	$(BIN)/streamqrs bench accuracy --out bench/results
+	$(BIN)/streamqrs bench peers --out bench/results
+	$(BIN)/streamqrs bench peers --data nstdb --no-live --out bench/results
+	$(BIN)/streamqrs bench peers --data sim --minutes 2 --out bench/results
+	$(BIN)/python bench/write_readme.py
+
 # what the tests need besides Python packages: brought where that is allowed, skipped and said where not
 tools:
 	@sh tests/tools.sh
@@ -37,6 +49,10 @@ $(VENV)/bin/python:
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	@touch $@
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[bench]'
+	@touch $(VENV)/.core $@
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[all]'

@@ -54,6 +54,10 @@ class RecordScore:
         Confirmed beats at the main tolerance, by rhythm; empty unless asked for.
     triggers, normal_triggers : Score or None
         Triggers, their delay as offset; those of normal beats. None without the gate.
+    scanner : str
+        Preset of the virtual scanner that it was made in, empty if in none.
+    families : tuple of str
+        Families of scanner noise in it.
     """
 
     name: str
@@ -65,6 +69,8 @@ class RecordScore:
     rhythms: dict[str, Score] = field(default_factory=dict)
     triggers: Score | None = None
     normal_triggers: Score | None = None
+    scanner: str = ""
+    families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,26 @@ class Evaluation:
         """Pooled score of each level of noise, at the main tolerance."""
         return _by_name((r.group, r.scores[self.main_ms]) for r in self.records if r.counted)
 
+    def scanners(self) -> dict[str, list[RecordScore]]:
+        """Records of each virtual scanner, by its name."""
+        return {name: [r for r in self._scanned() if r.scanner == name] for name in self._all(lambda r: [r.scanner])}
+
+    def families(self) -> dict[str, tuple[list[RecordScore], list[RecordScore]]]:
+        """For each family of scanner noise the records that have it, and those that do not, by its name."""
+        return {
+            name: (
+                [r for r in self._scanned() if name in r.families],
+                [r for r in self._scanned() if name not in r.families],
+            )
+            for name in self._all(lambda r: r.families)
+        }
+
+    def _scanned(self) -> list[RecordScore]:
+        return [record for record in self.records if record.counted and record.scanner]
+
+    def _all(self, names: Callable[[RecordScore], Iterable[str]]) -> list[str]:
+        return sorted({name for record in self._scanned() for name in names(record)})
+
     def rhythms(self) -> dict[str, Score]:
         """Pooled score of each rhythm, at the main tolerance; the most frequent first."""
         found = _by_name(pair for r in self.records if r.counted for pair in r.rhythms.items())
@@ -152,7 +178,8 @@ def evaluate(
     main_ms : float, optional
         Tolerance of the main figure, in ms. Default: the data set's own, 75 or 150.
     by : {"record", "noise", "rhythm"}, optional
-        Break the figures down. ``rhythm`` needs marks of rhythm, ``noise`` a data set with levels of noise.
+        Break the figures down. ``rhythm`` needs marks of rhythm, ``noise`` a data set whose noise is known: levels in
+        NSTDB, scanners and families of noise in MRI-300.
     gate : bool
         Score triggers, too. This runs many more windows.
     lead : str or int, optional
@@ -179,8 +206,8 @@ def evaluate(
     tolerances = tuple(sorted({*map(float, tolerances_ms), main}))
     if not 0 < tolerances[0] <= tolerances[-1] <= 1000:
         raise ValueError(f"tolerances are {', '.join(f'{t:g}' for t in tolerances)} ms: allowed are above 0 to 1000")
-    if by == "noise" and not any(item.group for item in found.items):
-        raise ValueError(f"{found.name} has no levels of noise: --by noise is for nstdb")
+    if by == "noise" and not any(item.group or item.scanner for item in found.items):
+        raise ValueError(f"what noise is in {found.name} is not known: --by noise is for nstdb and parts of MRI-300")
     network = model if isinstance(model, models.Model) else models.load(model)
 
     def one(item: Item) -> RecordScore:
@@ -217,10 +244,7 @@ def score_record(
     """Run the streaming detector over one record and count what it found; parameters as in `evaluate`."""
     if record.beats is None:
         raise BadRecord(f"{record.name} has no marked beats: wanted is an annotation file beside it, such as .atr")
-    marks = record.beats / record.rate
-    peaks = marks  # in scanner noise the peak next to a mark is anybody's
-    if not item.exact:
-        peaks = refine_marks(_without_gaps(record.samples), record.beats, record.rate) / record.rate
+    marks, peaks = record.beats / record.rate, reference_peaks(record, item)
     events = run_detector(record, model, gate=gate)
     beats = [event.time for event in events if event.kind == "beat"]
     spans = item.spans(record)
@@ -233,11 +257,34 @@ def score_record(
     if gate:
         known = [event.known for event in events if event.kind == "trigger"]
         triggers = score(peaks, known, TRIGGER_S, spans=spans)
-        only = None if record.labels is None else np.array([label == NORMAL for label in record.labels])
-        normal = score(peaks, known, TRIGGER_S, spans=spans, only=only)
+        normal = score(peaks, known, TRIGGER_S, spans=spans, only=normal_beats(record))
     return RecordScore(
-        record.name, record.lead, item.group, item.counted, record.duration_s, scores, rhythms, triggers, normal
+        record.name,
+        record.lead,
+        item.group,
+        item.counted,
+        record.duration_s,
+        scores,
+        rhythms,
+        triggers,
+        normal,
+        item.scanner,
+        item.families,
     )
+
+
+def reference_peaks(record: Record, item: Item) -> NDArray[np.float64]:
+    """R peaks that timing is measured against: shape (k,), s since the first sample, one for each mark."""
+    if record.beats is None:
+        raise BadRecord(f"{record.name} has no marked beats: wanted is an annotation file beside it, such as .atr")
+    if item.exact:  # in scanner noise the peak next to a mark is anybody's
+        return record.beats / record.rate
+    return refine_marks(_without_gaps(record.samples), record.beats, record.rate) / record.rate
+
+
+def normal_beats(record: Record) -> NDArray[np.bool_] | None:
+    """Which marks are labelled normal: shape (k,); None if nothing is labelled."""
+    return None if record.labels is None else np.array([label == NORMAL for label in record.labels])
 
 
 def run_detector(record: Record, model: models.Model, *, gate: bool = False) -> list[Beat]:

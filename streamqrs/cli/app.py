@@ -14,13 +14,27 @@ from importlib import import_module
 import typer
 
 from streamqrs import __version__
+from streamqrs.cli.views import fill_in
 from streamqrs.errors import BadSpec, StreamqrsError
 
-COMMANDS = ("run", "detect", "simulate", "sources", "pretrain", "finetune", "evaluate", "models", "dataset")
+COMMANDS = (
+    "run",
+    "detect",
+    "simulate",
+    "sources",
+    "pretrain",
+    "finetune",
+    "evaluate",
+    "review",
+    "models",
+    "dataset",
+    "doctor",
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for name in COMMANDS:
     app.command(name)(import_module(f"streamqrs.cli.{name}").command)
+app.add_typer(import_module("streamqrs.cli.bench").app, name="bench")
 
 
 def _version(value: bool) -> None:
@@ -39,7 +53,7 @@ def _main(
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; what a `StreamqrsError` says becomes one line on stderr and an exit code."""
     try:
-        app(args=argv, prog_name="streamqrs")
+        app(args=fill_in(sys.argv[1:] if argv is None else argv), prog_name="streamqrs")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone: nothing to say, and nowhere to say it
