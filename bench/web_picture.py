@@ -41,10 +41,7 @@ def listen():
 async def show(told, settings, seen):
     """Serve it until the picture is taken."""
     async with open_sink(str(PORT)) as sink:
-        sink.settings, sink.links = (
-            settings,
-            lambda: [("mqtt://localhost/scanner1", True), ("serial:/dev/ttyUSB0", True)],
-        )
+        sink.settings = settings
         await sink.send(told[0])
         for number, item in enumerate(told[1:]):
             sink._feed.put(item)

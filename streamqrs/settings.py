@@ -42,13 +42,13 @@ class Settings:
         Quality below which the signal is unusable, and above which it is usable again; see `QualityMeter`.
     """
 
-    hop: int = 120
+    hop: int = 150
     margin: int = 30
     low: float = 0.2
     threshold: float = 0.5
     distance: int = 50
     rhythm: float = 0.5
-    patience: int = 80
+    patience: int = 50
     hold: int = 50
     gate_hop: int = 2
     gate_depth: int = 10

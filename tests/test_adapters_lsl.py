@@ -1,10 +1,12 @@
 import asyncio
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -345,17 +347,18 @@ BEATS = [
 
 def test_markers_are_stamped_with_the_r_time(name):
     started = Started(SourceInfo("amp", clock="lsl"), 250.0, "base", "0" * 64, 500.0)
-    gap = Gap(600, 700, 5002.4, 0.4)
-    markers, figures = send_and_read_back(name, [started, *BEATS, gap])
+    since = math.floor(load().local_clock()) - 5000  # the figures above, as of now
+    beats = [replace(beat, time=beat.time + since, known=beat.known + since) for beat in BEATS]
+    markers, figures = send_and_read_back(name, [started, *beats, Gap(600, 700, 5002.4 + since, 0.4)])
     assert markers[:3] == ["Markers", markers[1], "streamqrs"]
     assert markers[5] == [["trigger"], ["R"], ["R"], ["trigger"], ["withdrawn"], ["gap"]]
-    assert markers[6] == [5001.0, 5001.004, 5001.8, 5002.0, 5002.0, 5002.4]
+    assert [stamp - since for stamp in markers[6]] == pytest.approx([5001.0, 5001.004, 5001.8, 5002.0, 5002.0, 5002.4])
     assert figures[0] == "HeartBeat"
     assert figures[3:5] == [
         ["delay_ms", "rr_s", "heart_rate", "probability", "id"],
         ["ms", "s", "1/min", "none", "none"],
     ]
-    assert figures[6] == [5001.004, 5001.8]
+    assert [stamp - since for stamp in figures[6]] == pytest.approx([5001.004, 5001.8])
     first, second = np.array(figures[5])
     np.testing.assert_allclose(first, [496, np.nan, np.nan, 0.99, 0], rtol=1e-5)
     np.testing.assert_allclose(second, [500, 0.8, 75, 0.75, 1], rtol=1e-5)
@@ -367,8 +370,11 @@ def test_source_ids_stay_the_same(name):
     assert once[0][1] != once[1][1]
 
 
-def test_markers_of_another_clock_are_stamped_by_their_delay(name):
-    started = Started(SourceInfo("sim", clock="stream"), 250.0, "base", "0" * 64, 500.0)
+@pytest.mark.parametrize("clock", ["stream", "lsl"])
+def test_markers_of_another_clock_or_another_day_are_stamped_by_their_delay(name, clock):
+    """A recording of LabRecorder that is played again is on LSL's clock, but not of now."""
+    started = Started(SourceInfo("sim", clock=clock), 250.0, "base", "0" * 64, 500.0)
     before = load().local_clock()
-    markers, _ = send_and_read_back(name, [started, BEATS[1]])
+    long_ago = replace(BEATS[1], time=before - 90_000, known=before - 90_000 + BEATS[1].delay_ms / 1000)
+    markers, _ = send_and_read_back(name, [started, long_ago])
     assert before < markers[6][0] + BEATS[1].delay_ms / 1000 < load().local_clock()

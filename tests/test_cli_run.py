@@ -64,6 +64,20 @@ def test_the_summary_as_json():
     assert summary["known_ms"]["p95"] < 1000
 
 
+def test_the_gate_says_what_it_costs_and_what_it_did():
+    done = run("--gate", "--realtime", "--source", "sim:rate=500,seconds=10,speed=max", "--json", "--sink", "jsonl:-")
+    assert done.returncode == 0, done.stderr
+    *events, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = done.stderr.splitlines()
+    assert sum(line.startswith("realtime: ") for line in lines) == 3
+    (line,) = [line for line in lines if line.startswith("gate: ")]
+    assert "resampler 5." in line
+    assert "never later than 100 ms after R" in line
+    assert summary["triggers"] == sum(e.get("kind") == "trigger" for e in events) > 4
+    assert summary["trigger_known_ms"]["count"] == summary["triggers"]
+    assert summary["late"] == 0
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_it_with_a_summary(name):
     process = subprocess.Popen([*COMMAND], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -79,7 +93,7 @@ def test_a_signal_ends_it_with_a_summary(name):
 @pytest.mark.parametrize(
     ("args", "code", "text"),
     [
-        (["--source", "nope"], 2, "unknown source 'nope': allowed are file, lsl, mqtt, mqtts, sim"),
+        (["--source", "nope"], 2, "unknown source 'nope': allowed are brainflow, file, lsl, mqtt"),
         (["--sink", "nope"], 2, "unknown sink 'nope'"),
         (["--source", "sim", "--payload", "json"], 2, "takes no option payload"),
         (["--source", "sim:tempo=3"], 2, "tempo"),
@@ -87,6 +101,16 @@ def test_a_signal_ends_it_with_a_summary(name):
         (["--source", "sim", "--rate", "-250"], 2, "-250 Hz"),
         (["--duration", "0"], 2, "duration is 0 s"),
         (["--duration", "soon"], 2, "valid number"),
+        (["--align", "60"], 2, "--align given without --gate"),
+        (["--deadline", "60", "--gate-hop", "2"], 2, "--gate-hop, --deadline given without --gate"),
+        (["--gate", "--align", "-1"], 2, "align is -1 ms: allowed are 0 to the deadline"),
+        (["--gate", "--align", "120", "--deadline", "100"], 2, "align is 120 ms"),
+        (["--gate", "--gate-depth", "30", "--align", "60"], 2, "align is 60 ms: allowed are 72.0 ms or more"),
+        (["--gate", "--deadline", "0"], 2, "deadline is 0 ms"),
+        (["--gate", "--gate-depth", "999"], 2, "gate_depth is 999"),
+        (["--gate", "--gate-hop", "7"], 2, "hop is 150, gate_hop 7"),
+        (["--sink", "serial:/dev/nowhere"], 2, "waits for triggers, and without --gate there are none"),
+        (["--sink", "serial:/dev/nowhere", "--gate"], 1, "/dev/nowhere cannot be opened"),
         (["--tls-ca", "x.pem"], 2, "neither source nor sink is mqtts://"),
         (["--tls-ca", "x.pem", "--sink", "mqtt://127.0.0.1/x"], 2, "neither source nor sink is mqtts://"),
         (["--source", "mqttx://user:secret@host/x"], 2, "unknown source 'mqttx'"),

@@ -34,6 +34,8 @@ def test_the_wheel_holds_one_top_level_name(wheel):
     for wanted in (
         "streamqrs/py.typed",
         "streamqrs/adapters/lsl.py",
+        "streamqrs/adapters/static/live.html",
+        "streamqrs/adapters/static/review.js",
         "streamqrs/models/base.onnx",
         "streamqrs/models/base.json",
     ):

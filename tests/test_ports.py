@@ -6,7 +6,7 @@ from streamqrs.ports import Sink, Source, sinks, sources
 
 
 def test_all_adapters_are_found():
-    assert {"sim", "file", "lsl", "mqtt", "mqtts"} <= set(sources())
+    assert {"sim", "file", "lsl", "mqtt", "mqtts", "rda", "serial", "brainflow", "polar"} <= set(sources())
     assert {"console", "jsonl", "lsl", "mqtt", "mqtts"} <= set(sinks())
 
 
@@ -17,9 +17,9 @@ def test_what_is_opened_fits_the_port():
 
 @pytest.mark.parametrize("spec", ["", "nope", "nope:x", ":", "SIM"])
 def test_an_unknown_scheme_is_refused_with_the_allowed_ones(spec):
-    with pytest.raises(BadSpec, match="allowed are file, lsl, mqtt, mqtts, sim"):
+    with pytest.raises(BadSpec, match="allowed are " + ", ".join(sorted(sources()))):
         open_source(spec)
-    with pytest.raises(BadSpec, match="allowed are console, jsonl, lsl, mqtt, mqtts"):
+    with pytest.raises(BadSpec, match="allowed are " + ", ".join(sorted(sinks()))):
         open_sink(spec)
 
 
