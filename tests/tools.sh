@@ -16,7 +16,7 @@ if [ "$1" = venv ]; then
     install "python$version-venv" || { echo "cannot make a virtual environment: install python$version-venv"; exit 1; }
     exec "$2" -m venv "$3"
 fi
-for program in mosquitto openssl; do
+for program in mosquitto openssl chromium; do
     command -v $program >/dev/null || [ -x /usr/sbin/$program ] || install $program ||
         echo "$program is not here and cannot be installed: its tests are skipped"
 done
