@@ -1,6 +1,7 @@
 # make run    the virtual patient, beats shown as they come     (ARGS="--duration 10" and the like go to `streamqrs run`)
 # make test   lint, types and tests, with all extras
 # make bench  figures for bench/README.md
+# make docs   the documents as a site, in site/; needs no network
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint tools bench clean
+.PHONY: run test lint tools bench docs clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.core
@@ -37,6 +38,9 @@ bench: $(VENV)/.bench tools
 	$(BIN)/streamqrs bench peers --data sim --minutes 2 --out bench/results
 	$(BIN)/python bench/write_readme.py
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build
+
 # what the tests need besides Python packages: brought where that is allowed, skipped and said where not
 tools:
 	@sh tests/tools.sh
@@ -54,9 +58,13 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[bench]'
 	@touch $(VENV)/.core $@
 
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
+	@touch $(VENV)/.core $@
+
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[all]'
 	@touch $(VENV)/.core $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,8 +6,10 @@ the default is ``../shared/data``. Any folder, list or single recording can be s
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamqrs.errors import SourceNotFound
@@ -53,6 +55,10 @@ class Item:
         Whether only what lies between the first and the last marked beat counts.
     counted : bool
         Whether it goes into pooled and mean figures.
+    scanner : str
+        Preset of the virtual scanner that it was made in, empty if in none.
+    families : tuple of str
+        Families of scanner noise in it.
     """
 
     path: Path
@@ -61,6 +67,8 @@ class Item:
     noisy: bool = False
     marked: bool = False
     counted: bool = True
+    scanner: str = ""
+    families: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -111,7 +119,7 @@ def find_data(spec: str, *, lead: str | int | None = None) -> DataSet:
         path = Path(spec).expanduser()
         if not path.exists() and not path.with_name(f"{path.name}.hea").exists():
             raise SourceNotFound(f"no data {spec!r}: allowed are {', '.join(NAMES)}, or a folder, list or recording")
-        return DataSet(path.name, tuple(Item(record, lead) for record in find_records(path)))
+        return DataSet(path.name, tuple(_with_noise(Item(record, lead) for record in find_records(path))))
     root = data_folder()
     database, _, part = spec.partition(":")
     if not (root / database).is_dir():
@@ -135,6 +143,24 @@ def find_data(spec: str, *, lead: str | int | None = None) -> DataSet:
         return DataSet(spec, tuple(items), note="between the first and the last marked beat")
     records = sorted((root / "qtdb").glob("*.hea"))
     return DataSet(spec, tuple(Item(path.with_suffix(""), 0 if lead is None else lead) for path in records))
+
+
+def _with_noise(items: Iterable[Item]) -> list[Item]:
+    """Tell of recordings of an MRI-300 set what noise is in them, as the manifest of the set says."""
+    items = list(items)
+    known: dict[Path, tuple[str, list[str]]] = {}
+    for folder in {item.path.absolute().parent for item in items}:
+        try:
+            manifest = json.loads((folder.parent / "manifest.json").read_text(encoding="utf-8"))
+            rows = manifest["recordings"] if manifest["set"] == "mri300" else []
+            known |= {folder.parent / row["part"] / row["name"]: (row["preset"], row["families"]) for row in rows}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # no manifest, or somebody else's
+    found = [known.get(item.path.absolute().with_suffix(""), ("", [])) for item in items]
+    return [
+        replace(item, scanner=scanner, families=tuple(families))
+        for item, (scanner, families) in zip(items, found, strict=True)
+    ]
 
 
 def data_folder() -> Path:

@@ -103,6 +103,7 @@ class Recorder:
                     try:
                         self._link.sendall(content[at : at + (piece or len(content))])
                     except OSError:
+                        self._link.close()
                         self._link = None
 
     def cut(self):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -168,12 +169,58 @@ def test_a_table_of_triggers(tmp_path, capsys):
     assert float(row[4]) > 90
 
 
+@pytest.fixture(scope="module")
+def scanned(folder, tmp_path_factory):
+    """The two records as a part of an MRI-300 set, with what its manifest says of them."""
+    part = shutil.copytree(folder, tmp_path_factory.mktemp("set") / "validation")
+    rows = [
+        {"part": "validation", "name": "a", "preset": "3T", "families": ["mhd", "comb"]},
+        {"part": "validation", "name": "b", "preset": "1.5T", "families": ["mhd", "rf"]},
+        {"part": "test", "name": "a", "preset": "7T", "families": ["spike"]},
+    ]
+    (part.parent / "manifest.json").write_text(json.dumps({"set": "mri300", "recordings": rows}))
+    return part
+
+
+def test_by_scanner_and_family_of_noise(scanned, capsys):
+    run("--data", scanned, "--by", "noise")
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["1.5T"][1] == rows["3T"][1] == "1"
+    assert "7T" not in rows
+    assert rows["1.5T"][3:5] == ["2", "1"]  # missed and false of record b
+    assert rows["3T"][3:5] == ["0", "0"]
+    assert rows["rf"][2:8] == rows["1.5T"][2:8]
+    assert rows["rf"][8] == rows["3T"][7] == "100.00"  # F1 of those without it
+    assert rows["mhd"][1] == "2"
+    assert rows["mhd"][8] == "-"
+    names = [*rows]
+    assert names.index("rf") < names.index("mhd") < names.index("comb")  # the worst first
+
+
+def test_scanners_and_families_as_json(scanned, capsys):
+    run("--data", scanned / "b", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["scanner"].keys(), found["family"].keys()) == ({"1.5T"}, {"mhd", "rf"})
+    assert found["scanner"]["1.5T"]["fn"] == found["family"]["rf"]["fn"] == 2
+    assert found["family"]["rf"]["records"] == 1
+    assert found["noise"] == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"set": "mine"}', '{"set": "mri300", "recordings": [{"name": "a"}]}']
+)
+def test_a_manifest_of_something_else_is_passed_over(scanned, tmp_path, text):
+    part = shutil.copytree(scanned, tmp_path / "validation")
+    (tmp_path / "manifest.json").write_text(text)
+    assert [item.scanner for item in find_data(str(part)).items] == ["", ""]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "wanted"),
     [
         (["--data", "nothing"], 1, "no data 'nothing': allowed are mitdb:test"),
         (["--data", "FOLDER", "--lead", "V9"], 1, "it has ECG"),
-        (["--data", "FOLDER", "--by", "noise"], 2, "no levels of noise"),
+        (["--data", "FOLDER", "--by", "noise"], 2, "what noise is in"),
         (["--data", "FOLDER", "--tolerance-ms", "-5"], 2, "above 0 to 1000"),
         (["--data", "FOLDER", "--model", "nobody"], 1, "no model 'nobody'"),
     ],

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,6 +79,43 @@ def test_what_was_begun_with_other_settings_is_not_gone_on_with(tmp_path, data):
         pretrain(data, tmp_path / "new", settings=replace(QUICK, steps=1), progress=stop)
     with pytest.raises(StreamqrsError, match="other settings"):
         pretrain(data, tmp_path / "new", settings=QUICK)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, data):
+    """Folder in which a training of ``new`` was stopped after its first step."""
+
+    def stop(now):
+        raise KeyboardInterrupt
+
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(data, folder / "new", settings=QUICK, progress=stop)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"settings": replace(QUICK, learning_rate=0.01)},
+        {"start": "base"},
+        {"preset": "seed"},
+        {"scanner": "mixture"},
+        {"without": ("comb",)},
+        {"minutes": 1.0},
+    ],
+)
+def test_with_other_arguments_it_is_not_gone_on_with(stopped, data, other):
+    with pytest.raises(StreamqrsError, match="belongs to a training on other data or with other settings"):
+        pretrain(data, stopped / "new", **{"settings": QUICK, **other})
+
+
+def test_on_other_data_it_is_not_gone_on_with(tmp_path, stopped, data):
+    changed = shutil.copytree(data, tmp_path / "changed")
+    marks = wfdb.rdann(str(data / "mitdb" / "101"), "atr")
+    wfdb.wrann("101", "atr", marks.sample[1:], marks.symbol[1:], write_dir=str(changed / "mitdb"))
+    with pytest.raises(StreamqrsError, match="other data"):
+        pretrain(changed, stopped / "new", settings=QUICK)
 
 
 def test_minutes_become_steps(tmp_path, data):

@@ -16,14 +16,25 @@ import streamqrs
 from streamqrs import model
 from streamqrs.datasets import MITDB_TRAIN
 from streamqrs.errors import BadModel, BadRecord, SourceNotFound, StreamqrsError
+from streamqrs.metrics import Score
 from streamqrs.scanner import PRESETS, VirtualPatient
 from streamqrs.training.annotated import find_patient, read_annotated
-from streamqrs.training.appraise import choose_gate_threshold, choose_threshold, score_beats, to_settings
+from streamqrs.training.appraise import (
+    THRESHOLDS,
+    choose,
+    choose_gate_threshold,
+    choose_threshold,
+    score_beats,
+    set_aside,
+    to_settings,
+)
 from streamqrs.training.dataset import Batch
 from streamqrs.training.loop import train
 from streamqrs.training.parts import load_parts
 from streamqrs.training.plan import make_plan
 from streamqrs.training.recipe import Mixed, TransferSettings
+from streamqrs.training.recordings import load_material
+from streamqrs.training.report import to_html
 from streamqrs.training.settings import TrainSettings
 from streamqrs.training.transfer import appraise, transfer, tune
 from streamqrs.training.unet import UNet, UNetSettings
@@ -111,6 +122,8 @@ def test_the_report_stands_alone(made):
     assert text.count("<svg") == 4
     assert not re.findall(r"#0[0-9]0[0-9]0[0-9]", text)  # every stand-in has become a colour of the page
     assert "streamqrs finetune &lt;&amp;&gt;" in text
+    assert "nothing guards against forgetting" in text
+    assert "What was forgotten of ordinary ECG was not measured" in text
     open_tags = []
 
     class Balance(HTMLParser):
@@ -163,6 +176,11 @@ def test_presets_and_rates():
     with pytest.raises(ValueError, match="freeze is 4: allowed are 0 to 3 of encoder0, encoder1, decoder0, head"):
         TransferSettings(freeze=4).layer_rates(layers)
     seed = TransferSettings(preset="seed").plan_steps(250 * 50)
+    rates = [
+        TransferSettings(**given).plan_steps(100.0).learning_rate
+        for given in ({}, {"from_scratch": True}, {"learning_rate": 1e-4, "from_scratch": True})
+    ]
+    assert rates == [3e-4, 1e-3, 1e-4]
     assert (seed.steps, seed.learning_rate, seed.weight_decay, seed.average) == (30 * 65, 1e-3, 0, 0)
     assert TransferSettings().plan_steps(60).steps == 400
     assert TransferSettings(epochs=2).plan_steps(250 * 50).steps == 130
@@ -200,7 +218,11 @@ def test_ordinary_ecg_is_replayed_and_what_is_forgotten_is_measured(few, ordinar
     for entry in result.history[1:]:
         lost = max(0.0, result.history[0]["ordinary_f1"] - entry["ordinary_f1"])
         assert entry["score"] == pytest.approx((entry["f1"] + entry["edge"]) / 2 - lost)
-    scores = {part.name: part for part in appraise(plan, result, name="new").scores}
+    outcome = appraise(plan, result, name="new")
+    text = to_html(outcome)
+    assert "50% of each batch was ordinary ECG (mitdb), most of it taken into the virtual scanner (3T)" in text
+    assert "F1 ordinary ECG" in text
+    scores = {part.name: part for part in outcome.scores}
     assert scores["ordinary ECG"].records == ("100", "103")
     assert scores["ordinary ECG"].total_before.f1 > 95
 
@@ -219,6 +241,16 @@ def test_a_batch_has_its_share_of_ordinary_ecg():
     assert np.array_equal(batch.ecg, batch.target)
     assert np.array_equal(batch.ecg, batch.weight)
     assert len(Mixed(Marked(1), None, 0.3).draw(np.random.default_rng(0), 64).ecg) == 64
+
+
+def test_the_base_stays_where_training_made_it_worse(tmp_path, few):
+    plan = make_plan(few, "base", replace(QUICK, steps=20, learning_rate=0.3))
+    outcome = transfer(plan, tmp_path / "new", name="new")
+    assert outcome.result.history[-1]["score"] < outcome.result.history[0]["score"]
+    assert outcome.result.step == 0
+    base = model.read_sidecar(model.find("base"))
+    assert model.read_sidecar(tmp_path / "new" / "new.json")["weights_sha256"] == base["weights_sha256"]
+    assert "were better than those of the base, which were kept" in (tmp_path / "new" / "report.html").read_text()
 
 
 def test_a_scanner_changes_what_is_learnt(few):
@@ -292,6 +324,25 @@ def test_thresholds_are_those_of_the_detector(made):
         assert score.tp > 10
         assert score.tp + score.fp == sum(time >= 3 for time in known)
     assert all(choice.value in dict(choice.trials) for choice in (beats, triggers))
+
+
+@pytest.mark.parametrize(("lost", "value"), [(0, 0.8), (1, 0.8), (20, 0.5)])
+def test_what_a_threshold_loses_of_ordinary_ecg_counts_against_it(lost, value):
+    own = {t: [Score(round(900 + 100 * t), 50, round(100 - 100 * t))] for t in THRESHOLDS}  # the higher the better
+    ordinary = {t: [Score(1000 - (lost if t > 0.6 else 0) * 10, 0, (lost if t > 0.6 else 0) * 10)] for t in THRESHOLDS}
+    choice = choose("threshold", own, ordinary)
+    assert choice.value == value
+    assert choice.score == own[value][0]
+    assert dict(choice.ordinary)[0.8].fn == 10 * lost
+
+
+def test_ordinary_recordings_that_thresholds_are_tried_on(ordinary):
+    material = load_material(ordinary)
+    records = set_aside(material)
+    assert [record.name for record in records] == ["mitdb/102", "mitdb/106", "mitdb/114", "mitdb/209"]
+    first = material.validation["mitdb"][0]
+    np.testing.assert_array_equal(records[0].samples, first.ecg[0])
+    np.testing.assert_allclose(records[0].beats, first.beats[0], atol=0.5)
 
 
 def test_patients_are_kept_apart_and_smaller_sets_lie_in_larger_ones(data):

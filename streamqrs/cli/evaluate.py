@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from streamqrs.cli import tables
 from streamqrs.cli.tables import decimal, percent
+from streamqrs.metrics import pooled
 
 if TYPE_CHECKING:
-    from streamqrs.evaluation import Evaluation
+    from streamqrs.evaluation import Evaluation, RecordScore
     from streamqrs.metrics import Score
 
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
@@ -41,11 +43,16 @@ def command(
     ] = None,
     gate: Annotated[bool, typer.Option("--gate", help="Score triggers, too (many times slower).")] = False,
     lead: Annotated[str | None, typer.Option(help="Lead, by label or index.  [default: the data set's]")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores: a file .png or .svg.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the drawing if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON, those of every record, too.")] = False,
 ) -> None:
     """Score a model: the streaming detector against annotators' marks, one to one, nearest first."""
     from streamqrs.evaluation import TOLERANCES_MS, evaluate
+    from streamqrs.plots import check_plot, plot_evaluation
 
+    if plot:
+        check_plot(plot, overwrite=force)
     result = evaluate(
         model,
         data,
@@ -56,6 +63,8 @@ def command(
         lead=lead,
         progress=_progress,
     )
+    if plot:
+        plot_evaluation(result, plot)
     if as_json:
         typer.echo(json.dumps(to_json(result)))
     else:
@@ -79,10 +88,15 @@ def show(result: Evaluation, by: str | None) -> None:
     total = result.pooled()
     print(f"{total.tp} beats found, {total.fn} missed, {total.fp} false detections within {result.main_ms:g} ms")
     print(f"R peak found {decimal(total.bias_ms)} ± {decimal(total.jitter_ms)} ms after the reference (mean ± sd)")
+    parts: dict[str, Score] = {}
     if by == "record":
         parts = {record.name: record.scores[result.main_ms] for record in result.records}
-    else:
-        parts = {"noise": result.groups, "rhythm": result.rhythms}[by]() if by else {}
+    elif by == "rhythm":
+        parts = result.rhythms()
+    elif by == "noise" and result.scanners():
+        show_scanners(result)
+    elif by == "noise":
+        parts = result.groups()
     if parts:
         rows = [
             [name, *map(str, (s.beats, s.fn, s.fp)), *map(percent, (s.se, s.ppv, s.f1)), *map(decimal, _timing(s))]
@@ -95,6 +109,22 @@ def show(result: Evaluation, by: str | None) -> None:
         rows = [_trigger_row("all beats", triggers), _trigger_row("normal beats", normal)]
         head = ["triggers", "missed", "false", "F1", *(f"p{100 * q:g}" for q in QUANTILES), "mean", "sd"]
         tables.show("triggers, delay from R in ms of source time", head, rows)
+
+
+def show_scanners(result: Evaluation) -> None:
+    """Print a table of the virtual scanners, and one of the families of noise, the worst first."""
+
+    def cells(name: str, records: list[RecordScore]) -> list[str]:
+        s = pooled(record.scores[result.main_ms] for record in records)
+        return [name, *map(str, (len(records), s.beats, s.fn, s.fp)), *map(percent, (s.se, s.ppv, s.f1))]
+
+    head = ["records", "beats", "missed", "false", "Se", "PPV", "F1"]
+    rows = [cells(name, records) for name, records in result.scanners().items()]
+    tables.show(f"within {result.main_ms:g} ms, by scanner", ["scanner", *head], rows)
+    rows = [[*cells(name, having), cells(name, others)[-1]] for name, (having, others) in result.families().items()]
+    rows.sort(key=lambda row: float(row[7]) if row[7] != "-" else math.inf)
+    title = f"within {result.main_ms:g} ms, by family of noise; most records have several"
+    tables.show(title, ["family", *head, "F1 of the others"], rows)
 
 
 def to_json(result: Evaluation) -> dict[str, Any]:
@@ -120,6 +150,14 @@ def to_json(result: Evaluation) -> dict[str, Any]:
         "main_ms": result.main_ms,
         "tolerance_ms": overall,
         "noise": {name: _score_json(s) for name, s in result.groups().items() if name},
+        "scanner": {
+            name: _score_json(pooled(r.scores[result.main_ms] for r in records))
+            for name, records in result.scanners().items()
+        },
+        "family": {
+            name: _score_json(pooled(r.scores[result.main_ms] for r in having)) | {"records": len(having)}
+            for name, (having, _) in result.families().items()
+        },
         "rhythm": {name: _score_json(s) for name, s in result.rhythms().items()},
         "triggers": _score_json(triggers) if triggers else None,
         "normal_triggers": _score_json(normal) if normal else None,

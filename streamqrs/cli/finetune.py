@@ -42,7 +42,10 @@ def command(
     records: Annotated[int | None, typer.Option(help="Train on so many of the recordings.")] = None,
     preset: Annotated[str, typer.Option(help="default, or seed: the method of the slides.")] = "default",
     freeze: Annotated[str, typer.Option(help="Layers that stay as they are: a number, encoder, or none.")] = NONE,
-    lr: Annotated[float | None, typer.Option(help="Learning rate at its highest.  [default: 0.001]")] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate at its highest.  [default: 0.0003, of new weights and with seed 0.001]"),
+    ] = None,
     lr_decay: Annotated[float, typer.Option(help="Each layer learns at so much of the rate of the one above.")] = 1.0,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Begin with new weights.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Times through the data.  [default: 40, with seed 30]")] = None,
@@ -61,6 +64,9 @@ def command(
     name: Annotated[str | None, typer.Option(help="Name of the model.  [default: that of the folder]")] = None,
     seed: Annotated[int, typer.Option(help="Of the split and of training: same seed, same model.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    precision: Annotated[
+        str, typer.Option(help="float32, or bfloat16: up to twice as fast where the processor has it.")
+    ] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on your recordings; started again after Ctrl-C, it goes on where it was."""
@@ -84,6 +90,7 @@ def command(
         scanner=scanner,
         seed=seed,
         threads=threads,
+        precision=precision,
     )
     name = name or out.name
     check_out(out, name)
@@ -103,7 +110,7 @@ def command(
                 say=show.say,
             )
             for note in plan.parts.notes:
-                show.say(note)
+                show.note(note)
             line = command_of(base, name, settings, records, data_parts=[bool(validation), bool(test)])
             outcome = transfer(plan, out, name=name, command=line, progress=show.move, say=show.say, place=place)
     except KeyboardInterrupt:
@@ -130,6 +137,7 @@ def command_of(base: str, name: str, settings: TransferSettings, records: int | 
         "--epochs": settings.epochs,
         "--steps": settings.steps,
         "--scanner": settings.scanner,
+        "--precision": settings.precision if settings.precision != "float32" else None,
     }
     words += [f"{option} {value}" for option, value in given.items() if value is not None]
     words += ["--from-scratch"] if settings.from_scratch else []
@@ -148,6 +156,8 @@ def show_outcome(outcome: Outcome, out: Path) -> None:
     chosen = ", ".join(f"{choice.name} {choice.value:g}" for choice in outcome.choices)
     minutes = outcome.result.elapsed_s / 60
     typer.echo(f"kept: step {outcome.result.step}, {minutes:.1f} minutes of training; chosen on validation: {chosen}")
+    if outcome.result.step == 0:
+        typer.echo("no weights of this training were better than those of the base, which were kept")
     typer.echo(f"{out}: the model, and report.html; to use it: streamqrs run --source lsl --model {out}")
 
 

@@ -21,6 +21,9 @@ class Shown(Protocol):
     def say(self, text: str) -> None:
         """Show what is being done before or after it."""
 
+    def note(self, text: str) -> None:
+        """Show what is to stay on the screen."""
+
 
 class Lines:
     """Progress as lines."""
@@ -38,6 +41,8 @@ class Lines:
         """Print a line."""
         typer.echo(text, err=True)
 
+    note = say
+
 
 class Nothing:
     """No progress: that of all processes but the first."""
@@ -48,19 +53,26 @@ class Nothing:
     def say(self, text: str) -> None:
         """Do nothing."""
 
+    note = say
+
 
 @contextmanager
 def shown() -> Iterator[Shown]:
     """Show progress for as long as the context lasts."""
     from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
-    from rich.progress import TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines()
         return
-    columns = (*Bar.get_default_columns()[:2], TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
     with Bar(*columns, console=console) as bar:
         task = bar.add_task("", total=None, figures="")
 
@@ -73,10 +85,16 @@ def shown() -> Iterator[Shown]:
             def say(self, text: str) -> None:
                 bar.update(task, description=text)
 
+            def note(self, text: str) -> None:
+                bar.console.print(text, highlight=False, markup=False)
+
         yield OnBar()
+
+
+NAMES = {"f1": "F1", "noisy_f1": "noisy", "scanned_f1": "scanned", "ordinary_f1": "ordinary"}
 
 
 def figures(now: Progress) -> str:
     """Loss and scores in one line."""
-    scores = (f"{name} {value:.2f}" for name, value in now.scores.items() if name != "score")
+    scores = (f"{NAMES.get(name, name)} {value:.2f}" for name, value in now.scores.items() if name != "score")
     return ", ".join((f"loss {now.loss:.4f}", *scores))

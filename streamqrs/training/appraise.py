@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamqrs.datasets import MAIN_MS, MITDB_TEST, SAME_PATIENT
 from streamqrs.detector import Detector
@@ -21,7 +22,8 @@ from streamqrs.metrics import Score, pooled, score
 from streamqrs.model import Model
 from streamqrs.records import Record, read_record
 from streamqrs.settings import Settings
-from streamqrs.types import Beat, Samples
+from streamqrs.training.recordings import Material
+from streamqrs.types import RATE, Beat, Samples
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 GATE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -32,6 +34,9 @@ GATE_LIMIT_S, GATE_RECORDS = 60.0, 5
 """The gate asks the network 125 times a second: so many seconds of so many recordings have to do."""
 
 ORDINARY_LIMIT_S = 300.0
+
+EDGE = 25
+"""Samples at the ends of an ordinary recording that need not be marked: resampling moves its ends a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,14 @@ class Choice:
         What was chosen, 0 to 1.
     trials : tuple of (float, Score)
         Thresholds and what they scored.
+    ordinary : tuple of (float, Score)
+        The same on ordinary ECG; empty without any.
     """
 
     name: str
     value: float
     trials: tuple[tuple[float, Score], ...]
+    ordinary: tuple[tuple[float, Score], ...] = ()
 
     @property
     def score(self) -> Score:
@@ -129,7 +137,23 @@ def cut_record(record: Record, limit_s: float) -> Record:
     return replace(record, samples=record.samples[:stop], beats=record.beats[inside], labels=labels, rhythms=())
 
 
-def choose_threshold(model: Model, records: Sequence[Record]) -> Choice:
+def set_aside(material: Material) -> list[Record]:
+    """First five minutes of the ordinary validation recordings whose beats are all marked, one lead of each."""
+    whole = [
+        one
+        for part in material.validation.values()
+        for one in part
+        if len(one.known[0]) == 1 and np.ptp(one.known[0]) > one.ecg.shape[1] - EDGE
+    ]
+    records = []
+    for one in whole:
+        ecg = one.ecg[0][: int(ORDINARY_LIMIT_S * RATE)]
+        beats = np.round(one.beats[0]).astype(np.int64)
+        records.append(Record(one.name, ecg, float(RATE), beats=beats[(beats >= 0) & (beats < len(ecg))]))
+    return records
+
+
+def choose_threshold(model: Model, records: Sequence[Record], ordinary: Sequence[Record] = ()) -> Choice:
     """Choose the `threshold` of confirmed beats: the best F1, smoothed over neighbours, for few recordings say little.
 
     Parameters
@@ -138,15 +162,11 @@ def choose_threshold(model: Model, records: Sequence[Record]) -> Choice:
         The new model.
     records : sequence of Record
         With marked beats; the first 15 minutes of each count.
+    ordinary : sequence of Record
+        What a threshold loses on these counts as much against it: see `set_aside`.
     """
-    own = Settings.of(model.settings)
-    found: dict[float, list[Score]] = {value: [] for value in THRESHOLDS}
-    for record in records:
-        record, network = cut_record(record, LIMIT_S), _Remembering(model)
-        for value, scores in found.items():
-            beats = _run(record, network, threshold=value, low=min(own.low, value))
-            scores.append(score_beats(record, beats))
-    return _choose("threshold", found)
+    trials, others = _try(model, records), _try(model, ordinary)
+    return choose("threshold", trials, others if ordinary else {})
 
 
 def choose_gate_threshold(model: Model, records: Sequence[Record]) -> Choice:
@@ -161,7 +181,7 @@ def choose_gate_threshold(model: Model, records: Sequence[Record]) -> Choice:
         for value, scores in triggers.items():
             beats = _run(record, network, gate=True, gate_threshold=value, gate_low=min(own.gate_low, value))
             scores.append(score(_marks(record), [b.known for b in beats if b.kind == "trigger"], TRIGGER_S))
-    return _choose("gate_threshold", triggers)
+    return choose("gate_threshold", triggers)
 
 
 def to_settings(model: Model, choices: Sequence[Choice]) -> dict[str, Any]:
@@ -171,6 +191,17 @@ def to_settings(model: Model, choices: Sequence[Choice]) -> dict[str, Any]:
         if getattr(own, low) > chosen.get(high, 1.0):
             chosen[low] = chosen[high]
     return {**model.settings, **chosen}
+
+
+def _try(model: Model, records: Sequence[Record]) -> dict[float, list[Score]]:
+    own = Settings.of(model.settings)
+    found: dict[float, list[Score]] = {value: [] for value in THRESHOLDS}
+    for record in records:
+        record, network = cut_record(record, LIMIT_S), _Remembering(model)
+        for value, scores in found.items():
+            beats = _run(record, network, threshold=value, low=min(own.low, value))
+            scores.append(score_beats(record, beats))
+    return found
 
 
 class _Remembering(Model):
@@ -195,12 +226,23 @@ def _run(record: Record, model: Model, *, gate: bool = False, **settings: float)
     return events + detector.flush()
 
 
-def _choose(name: str, found: dict[float, list[Score]]) -> Choice:
-    trials = tuple((value, pooled(scores)) for value, scores in found.items())
+def choose(name: str, found: dict[float, list[Score]], ordinary: dict[float, list[Score]] | None = None) -> Choice:
+    """Choose the threshold of the best F1, smoothed over neighbours, less what it loses on ordinary ECG."""
+    trials, others = (
+        tuple((value, pooled(scores)) for value, scores in each.items()) for each in (found, ordinary or {})
+    )
+    smooth = _smooth(trials)
+    if others:
+        kept = _smooth(others)
+        smooth = smooth - (kept.max() - kept)
+    best = max(zip(np.round(smooth, 6), trials, strict=True), key=lambda pair: (pair[0], -abs(pair[1][0] - 0.5)))
+    return Choice(name, best[1][0], trials, others)
+
+
+def _smooth(trials: Sequence[tuple[float, Score]]) -> NDArray[np.float64]:
+    """F1 in %, each mixed with its neighbours."""
     f1 = np.pad([np.nan_to_num(s.f1) for _, s in trials], 1, mode="edge")
-    smooth = np.round(np.convolve(f1, (0.25, 0.5, 0.25), "valid"), 6)
-    best = max(zip(smooth, trials, strict=True), key=lambda pair: (pair[0], -abs(pair[1][0] - 0.5)))
-    return Choice(name, best[1][0], trials)
+    return np.convolve(f1, (0.25, 0.5, 0.25), "valid")
 
 
 def _marks(record: Record) -> np.ndarray[Any, Any]:

@@ -51,13 +51,13 @@ def draw_learning(history: Sequence[dict[str, float]], best_step: int) -> str:
     names = {
         "f1": ("F1", "after", "-"),
         "edge": ("newest edge", "mark", "-"),
-        "ordinary_f1": ("F1 of ordinary ECG", "before", "--"),
+        "ordinary_f1": ("F1, ordinary ECG", "before", "--"),
     }
     for name, (label, colour, style) in names.items():
         if name in history[0]:
             values = [entry[name] for entry in history]
             right.plot(steps, values, style, color=COLOURS[colour], lw=1.8, marker="o", ms=2.5, label=label)
-    right.axvline(best_step, color=COLOURS["soft"], lw=1, ls=":", label=f"kept: step {best_step}")
+    right.axvline(best_step, color=COLOURS["soft"], lw=1, ls=":")
     right.set(ylabel="%", xlabel="step")
     _legend(right)
     return _svg(figure, "learning")
@@ -79,7 +79,11 @@ def draw_records(parts: Sequence[PartScore]) -> str:
         axis.vlines(x, before[order], after[order], color=COLOURS["grid"], lw=1.5, zorder=1)
         axis.plot(x, before[order], "o", ms=3.6, mfc="none", mec=COLOURS["before"], mew=1.3, label="before")
         axis.plot(x, after[order], "o", ms=3.8, color=COLOURS["after"], label="after")
-        axis.set(xlabel=f"{part.name}: {len(order)} recordings", xticks=[], xlim=(-0.7, len(order) - 0.3))
+        axis.set(
+            xlabel=f"{part.name}: {len(order)} recording{'s' * (len(order) != 1)}",
+            xticks=[],
+            xlim=(-0.7, len(order) - 0.3),
+        )
     axes[0].set(ylabel="F1 (%)", ylim=(-3, 103))
     _legend(axes[0])
     return _svg(figure, "records")
@@ -95,7 +99,10 @@ def draw_choices(choices: Sequence[Choice]) -> str:
             y = [getattr(score, figure_name) for _, score in choice.trials]
             label = {"se": "Se", "ppv": "PPV", "f1": "F1"}[figure_name]
             axis.plot(x, y, style, color=COLOURS[colour], lw=1.8, marker="o", ms=3, label=label)
-        axis.axvline(choice.value, color=COLOURS["soft"], lw=1, ls=":", label=f"chosen: {choice.value:g}")
+        if choice.ordinary:
+            y = [score.f1 for _, score in choice.ordinary]
+            axis.plot(x, y, ":", color=COLOURS["ink"], lw=1.5, label="F1, ordinary ECG")
+        axis.axvline(choice.value, color=COLOURS["soft"], lw=1, ls=":")
         axis.set(xlabel=titles[choice.name], ylabel="%")
     _legend(axes[0])
     _legend(axes[1])

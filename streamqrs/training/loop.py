@@ -30,7 +30,7 @@ from streamqrs.training.settings import Progress, Result, TrainSettings
 from streamqrs.training.unet import UNet
 
 SAVE_EVERY = 100
-"""Steps between two checkpoints."""
+"""Steps between two checkpoints, at most: each validation is kept, too."""
 
 Schedule = Callable[[int, TrainSettings], float]
 
@@ -68,7 +68,7 @@ def train(
     progress : callable, optional
         Told after each step.
     checkpoint : pathlib.Path, optional
-        Where to save every 100 steps, and to go on from if it is there.
+        Where to save every 100 steps and at each validation, and to go on from if it is there.
     patience : int, optional
         Stop after so many validations without a better score. Default: never.
     schedule : callable, optional
@@ -167,12 +167,13 @@ class _Training:
                 coming = ask(self.step + 1) if self.step + 1 < s.steps else None
                 self._learn(batch)
                 over = self.step == s.steps
-                if self.step % s.validate_every == 0 or over:
+                due = self.step % s.validate_every == 0 or over
+                if due:
                     if place.first:
                         self._validate(validate)
                     over = place.agree(over or self._is_out_of_patience())
                 self.elapsed_s += time.monotonic() - start
-                if self.checkpoint is not None and place.first and (self.step % SAVE_EVERY == 0 or over):
+                if self.checkpoint is not None and place.first and (self.step % SAVE_EVERY == 0 or due):
                     self._save(self.checkpoint)
                 if progress is not None:
                     best = self.best_scores["score"]

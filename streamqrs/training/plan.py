@@ -15,7 +15,7 @@ from streamqrs import model as models
 from streamqrs.errors import BadModel, StreamqrsError
 from streamqrs.training.export import load_network
 from streamqrs.training.parts import Parts, load_parts
-from streamqrs.training.recipe import TransferSettings
+from streamqrs.training.recipe import NO_SCANNER, TransferSettings
 from streamqrs.training.recordings import Material, load_material
 from streamqrs.training.settings import TrainSettings
 from streamqrs.training.unet import UNet
@@ -53,6 +53,11 @@ class Plan:
     settings: TransferSettings
     train: TrainSettings
     rates: dict[str, float]
+
+    @property
+    def room(self) -> str:
+        """Virtual scanner that ordinary ECG, or without any the user's own, is taken into."""
+        return self.settings.scanner or (self.settings.recipe.scanner if self.replay else NO_SCANNER)
 
     @property
     def identity(self) -> str:

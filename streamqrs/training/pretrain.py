@@ -6,18 +6,20 @@ import shutil
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from streamqrs.model import find
+from streamqrs.model import read_sidecar
 from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Change, Windows
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import train
-from streamqrs.training.recordings import check_data, load_material
+from streamqrs.training.plan import find_base, keep_plan
+from streamqrs.training.recordings import Material, check_data, load_material
 from streamqrs.training.scanned import make_scanner
 from streamqrs.training.score import Validation
 from streamqrs.training.settings import Progress, Result, TrainSettings
@@ -25,7 +27,7 @@ from streamqrs.training.unet import PRESETS, UNet
 
 VERSION = "1"
 NOISE_FOR_TRAINING = 0.8
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, PLAN = "checkpoint.pt", "plan.txt"
 SUMMARY = (
     "Trained on ordinary ECG with plain augmentation (noise, drift, filters, polarity), not on scanner noise: the "
     "model that others are fine-tuned from. It has never seen the test records, nor the patients of the noise stress "
@@ -89,14 +91,16 @@ def pretrain(
     settings = settings or TrainSettings()
     check(data, out, preset, minutes)
     material = load_material(data)
+    part = out.with_name(out.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    given = {"preset": preset, "start": start, "scanner": scanner, "without": without, "minutes": minutes}
+    keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
     changes: list[Change] = [Augment(noise=material.noise[:, :split])]
     if scanner:
         changes.insert(0, make_scanner(scanner, settings.seed, data, without))
     windows = Windows(material.train, changes=changes)
     network = new_network(preset, start, settings.seed)
-    part = out.with_name(out.name + ".part")
-    part.mkdir(parents=True, exist_ok=True)
     planned = part / "steps"
     if minutes is not None:
         if not planned.exists():
@@ -126,7 +130,7 @@ def pretrain(
     scores = {f"validation {key}": round(value, 2) for key, value in result.scores.items() if key != "score"}
     summary = SCANNED_SUMMARY if scanner else SUMMARY
     export(result.network, part, PackageInfo(name, VERSION, training, scores, summary=summary))
-    for left in (part / CHECKPOINT, planned):
+    for left in (part / CHECKPOINT, part / PLAN, planned):
         left.unlink(missing_ok=True)
     part.rename(out)
     return result
@@ -135,10 +139,23 @@ def pretrain(
 def new_network(preset: str, start: str | None, seed: int) -> UNet:
     """Make a network with the weights of a model, or with new ones."""
     if start is not None:
-        return load_network(find(start))
+        return load_network(find_base(start))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UNet(PRESETS[preset])
+
+
+def identify(given: dict[str, object], material: Material, start: str | None) -> str:
+    """Say what must be the same for a training to be gone on with: arguments, recordings, weights to start from."""
+    digest = sha256(material.noise.tobytes())
+    for part in (material.train, material.validation):
+        for recording in (one for database in part.values() for one in database):
+            digest.update(recording.name.encode() + recording.ecg.tobytes())
+            for beats in recording.beats:
+                digest.update(beats.tobytes())
+    weights = read_sidecar(find_base(start))["weights_sha256"] if start is not None else "new"
+    lines = [f"{name} {value}" for name, value in given.items()]
+    return "\n".join([*lines, f"weights {weights}", f"recordings {digest.hexdigest()}"]) + "\n"
 
 
 def check(data: Path, out: Path, preset: str, minutes: float | None) -> None:

@@ -16,7 +16,7 @@ from streamqrs.training.settings import TrainSettings
 from streamqrs.types import WINDOW
 
 NO_SCANNER = "none"
-LEAST_BETWEEN = 40
+LEAST_BETWEEN = 50
 """Fewest steps between two validations, which take as long as some steps do."""
 
 
@@ -70,12 +70,20 @@ _LIGHT = replace(
 )
 
 PRESETS = {
-    "default": Recipe(40, 400, 3000, 1e-3, patience=8, augment=_LIGHT, replay=0.5, scanner="mixture"),
+    "default": Recipe(40, 400, 3000, 3e-4, patience=8, augment=_LIGHT, replay=0.5, scanner="mixture"),
     "seed": Recipe(
         30, 30, 100_000, 1e-3, weight_decay=0.0, warm_up=0.0, average=0.0, steady=True, validations=30, windows=_PLAIN
     ),
 }
-"""``seed`` is what the slides say: 30 epochs, Adam, rate 0.001, weighted cross entropy, plain windows."""
+"""``seed`` is what the slides say: 30 epochs, Adam, rate 0.001, weighted cross entropy, plain windows.
+
+The rate of ``default`` was chosen on validation, from ``mri`` 1 on 25 recordings of MRI-300: after 120 steps at 0.001,
+F1 of ordinary validation recordings had fallen from 99.95 to 99.54 %, at 0.0003 to 99.85 %; in the scanner it had risen
+from 83.1 to 83.8 and 83.6 %.
+"""
+
+NEW_RATE = 1e-3
+"""Learning rate of new weights, which have nothing to forget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +98,7 @@ class TransferSettings:
         So many layers from the bottom stay as they are, batch norms included; ``encoder``: all of the encoder;
         ``none``.
     learning_rate : float or None
-        Of the top layer, at its highest; None is the preset's.
+        Of the top layer, at its highest; None is the preset's, of new weights 0.001.
     decay : float
         Each layer learns at this factor of the rate of the one above, above 0 to 1.
     from_scratch : bool
@@ -102,7 +110,7 @@ class TransferSettings:
         part of the user's windows; ``none``; None is the preset's, if there is ordinary ECG.
     batch : int
         Windows in a batch.
-    seed, threads : int
+    seed, threads, precision
         As in `TrainSettings`.
     """
 
@@ -117,6 +125,7 @@ class TransferSettings:
     batch: int = 64
     seed: int = 0
     threads: int = 2
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -147,6 +156,7 @@ class TransferSettings:
     def plan_steps(self, duration_s: float) -> TrainSettings:
         """Settings of the training loop, for recordings that last so long in all, in s."""
         recipe = self.recipe
+        rate = NEW_RATE if self.from_scratch else recipe.learning_rate
         per_epoch = max(1, round(duration_s * 250 / WINDOW / self.batch))
         steps = self.steps
         if steps is None:
@@ -155,13 +165,14 @@ class TransferSettings:
         return TrainSettings(
             steps=steps,
             batch=self.batch,
-            learning_rate=recipe.learning_rate if self.learning_rate is None else self.learning_rate,
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
             weight_decay=recipe.weight_decay,
             warm_up=recipe.warm_up,
             average=recipe.average,
             validate_every=min(steps, max(LEAST_BETWEEN, steps // recipe.validations)),
             seed=self.seed,
             threads=self.threads,
+            precision=self.precision,
         )
 
     def layer_rates(self, layers: Sequence[str]) -> dict[str, float]:

@@ -12,9 +12,11 @@ from streamqrs import __version__
 from streamqrs.metrics import Score
 from streamqrs.training.appraise import PartScore
 from streamqrs.training.curves import draw_choices, draw_learning, draw_records, draw_windows
+from streamqrs.training.recipe import NO_SCANNER
 
 if TYPE_CHECKING:
     from streamqrs.training.outcome import Outcome
+    from streamqrs.training.plan import Plan
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fbfbfa; --card: #ffffff; --ink: #1d2327; --soft: #66717a; --grid: #d5dade;
@@ -77,15 +79,16 @@ def to_html(outcome: Outcome) -> str:
         _figure(
             draw_learning(result.history, result.step),
             "Validation by whole windows while training, without the streaming parts: F1, and how often the right "
-            "thing is said 40 ms behind the newest edge. The weights that were kept are those of the highest mean"
+            f"thing is said 40 ms behind the newest edge. Those of step {result.step} were kept (dotted): highest mean"
             + (", less what ordinary ECG lost." if plan.replay else "."),
         ),
         "<h2>Thresholds</h2>",
         _figure(
             draw_choices(outcome.choices),
-            "Chosen on the validation part, by F1 smoothed over neighbours. Triggers are scored on the first minute of "
-            f"{5 if len(plan.parts.validation) > 4 else len(plan.parts.validation)} recordings, within −60 … +100 ms: "
-            + _trigger(outcome),
+            "Chosen (dotted) on the validation part, by F1 smoothed over neighbours"
+            + (", less what ordinary validation recordings lose" if outcome.choices[0].ordinary else "")
+            + ". Triggers are scored on the first minute of "
+            f"{_plural(min(5, len(plan.parts.validation)), 'recording')}, within −60 … +100 ms: " + _trigger(outcome),
         ),
         f"<h2>The {len(outcome.worst)} worst windows</h2>",
         _figure(
@@ -97,7 +100,7 @@ def to_html(outcome: Outcome) -> str:
         else "",
         "<h2>How it was made</h2>",
         f"<div class=two>{_data(outcome)}{_layers(outcome)}</div>",
-        f"<ul>{''.join(f'<li>{escape(note[0].upper() + note[1:])}.</li>' for note in plan.parts.notes)}</ul>",
+        _list([*plan.parts.notes, _memory(plan)]),
         f"<pre>{escape(outcome.command)}</pre>" if outcome.command else "",
         "<h2>How to use it</h2>",
         f"<pre>streamqrs run --source lsl --model {escape(outcome.name)}\n"
@@ -122,7 +125,7 @@ def _tiles(outcome: Outcome) -> str:
         sense = "up" if change >= 0 else "down"
         tiles.append(
             f"<div class=tile><span>F1 {escape(part.name)}</span><b>{_percent(after)}</b>"
-            f"<span>before {_percent(before)}, <em class={sense}>{change:+.2f}</em></span></div>"
+            f"<span>before {_percent(before)}, <em class={sense}>{_signed(change, 2)}</em></span></div>"
         )
     triggers = outcome.choices[1].score
     tiles.append(
@@ -159,7 +162,9 @@ def _notes(outcome: Outcome) -> str:
         notes.append("Ordinary ECG: the first five minutes of each MIT-BIH test record, for what was forgotten.")
     else:
         notes.append("What was forgotten of ordinary ECG was not measured: there was none.")
-    if outcome.scores[0].total_after.f1 <= outcome.scores[0].total_before.f1:
+    if outcome.result.step == 0:
+        notes.append("No weights of this training were better than those of the base, which were kept: see the curves.")
+    elif outcome.scores[0].total_after.f1 <= outcome.scores[0].total_before.f1:
         notes.append("On validation the new model is no better than its base: stay with that, or train otherwise.")
     return f"<p class=soft>{' '.join(notes)}</p>"
 
@@ -172,6 +177,24 @@ def _data(outcome: Outcome) -> str:
         patients = len({one.patient for one in part})
         rows.append(("", [NAMES[name], str(patients), str(len(part)), f"{long_s / 60:.1f}", str(beats)]))
     return _table(["part", "patients", "recordings", "minutes", "beats"], rows)
+
+
+def _memory(plan: Plan) -> str:
+    """Tell what was done against forgetting."""
+    room = f"taken into the virtual scanner ({plan.room})"
+    if plan.replay is None:
+        own = "" if plan.room == NO_SCANNER else f"; a part of the windows was {room}"
+        return f"no ordinary ECG was replayed, nothing guards against forgetting{own}"
+    share, databases = plan.settings.recipe.replay, ", ".join(plan.replay.train)
+    where = "as it is" if plan.room == NO_SCANNER else f"most of it {room}"
+    return (
+        f"against forgetting, {share:.0%} of each batch was ordinary ECG ({databases}), {where}; what was lost on "
+        "ordinary validation recordings counted against the weights"
+    )
+
+
+def _list(notes: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(note[0].upper() + note[1:])}.</li>' for note in notes)}</ul>"
 
 
 def _layers(outcome: Outcome) -> str:
@@ -232,4 +255,10 @@ def _ms(value: float) -> str:
 
 
 def _timing(score: Score) -> str:
-    return "–" if math.isnan(score.bias_ms) else f"{round(score.bias_ms, 1) + 0.0:+.1f} ± {score.jitter_ms:.1f}"
+    return "–" if math.isnan(score.bias_ms) else f"{_signed(score.bias_ms, 1)} ± {score.jitter_ms:.1f}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """Number with its sign, a true minus; no sign before zero."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")

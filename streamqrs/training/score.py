@@ -29,6 +29,8 @@ EDGE_DEPTH = 10
 """Samples between the newest one and the one that the live gate decides on (40 ms)."""
 
 EDGE_WINDOWS = 3000
+"""Windows whose newest edge is looked at, about."""
+
 SCANNED_S = 150
 """Seconds of each lead that are taken into the scanner."""
 
@@ -54,6 +56,8 @@ class Validation:
         Seconds of each recording that count at most.
     scanner : str, optional
         Preset of the scanner that the leads are taken into, too.
+    edge_windows : int
+        Windows whose newest edge is looked at, about.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Validation:
         *,
         limit_s: float = 900.0,
         scanner: str | None = None,
+        edge_windows: int = EDGE_WINDOWS,
     ) -> None:
         limit = int(limit_s * RATE)
         self.leads = [
@@ -81,8 +86,8 @@ class Validation:
         for i, lead in enumerate(self.leads if scanner else ()):
             part = _cut(lead, SCANNED_S * RATE)
             self.scanned.append(part._replace(ecg=scan_lead(part.ecg, part.beats, str(scanner), i)))
-        self._edge = _edge_windows(self.leads)
-        self._scanned_edge = _edge_windows(self.scanned)
+        self._edge = _edge_windows(self.leads, edge_windows)
+        self._scanned_edge = _edge_windows(self.scanned, edge_windows)
 
     def __call__(self, network: UNet) -> dict[str, float]:
         """Return figures in %: F1 as recorded and with noise, accuracy at the edge, and their mean as ``score``."""
@@ -148,7 +153,7 @@ def _f1(network: UNet, leads: Sequence[Lead]) -> float:
     ).f1
 
 
-def _edge_windows(leads: Sequence[Lead]) -> tuple[Samples, NDArray[np.bool_]]:
+def _edge_windows(leads: Sequence[Lead], count: int) -> tuple[Samples, NDArray[np.bool_]]:
     """Windows, (b, 750), that end where the gate decides on an R peak or on what is at least 120 ms from any."""
     windows, beat = [], []
     for lead in leads:
@@ -166,5 +171,5 @@ def _edge_windows(leads: Sequence[Lead]) -> tuple[Samples, NDArray[np.bool_]]:
     if not windows:
         return np.empty((0, WINDOW), np.float32), np.empty(0, np.bool_)
     all_windows, all_beats = np.concatenate(windows), np.concatenate(beat)
-    step = max(1, len(all_windows) // EDGE_WINDOWS)
+    step = max(1, len(all_windows) // count)
     return all_windows[::step].copy(), all_beats[::step]

@@ -9,13 +9,21 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from streamqrs import model as models
-from streamqrs.training.appraise import choose_gate_threshold, choose_threshold, compare, read_ordinary, to_settings
+from streamqrs.training.appraise import (
+    choose_gate_threshold,
+    choose_threshold,
+    compare,
+    read_ordinary,
+    set_aside,
+    to_settings,
+)
 from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Change, Windows
-from streamqrs.training.export import PackageInfo, export
+from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import learning_rate, train
 from streamqrs.training.outcome import VERSION, Outcome, describe
 from streamqrs.training.place import Place
@@ -30,8 +38,11 @@ from streamqrs.training.unet import UNet
 from streamqrs.training.worst import worst_windows
 
 CHECKPOINT, PLAN, REPORT = "checkpoint.pt", "plan.txt", "report.html"
-ORDINARY_S = 60.0
+ORDINARY_S = 300.0
 """Seconds of each ordinary recording that are validated on while training."""
+
+EDGE_WINDOWS = 1000
+"""A third of what pretraining looks at: fine-tuning is short, and is validated often."""
 
 NOISE_FOR_TRAINING = 0.8
 
@@ -56,9 +67,8 @@ def tune(
     noise = plan.replay.noise[:, : int(NOISE_FOR_TRAINING * plan.replay.noise.shape[1])] if plan.replay else None
     own: list[Change] = [Augment(recipe.augment, noise=noise)] if recipe.augment else []
     ordinary: list[Change] = [Augment(noise=noise)]
-    room = settings.scanner or (recipe.scanner if plan.replay else NO_SCANNER)
-    if room != NO_SCANNER:
-        scanner = make_scanner(room, settings.seed, plan.data or plan.base.parent)
+    if plan.room != NO_SCANNER:
+        scanner = make_scanner(plan.room, settings.seed, plan.data or plan.base.parent)
         if plan.replay is None:
             scanner.share = 0.25  # the windows have noise of their own
         (ordinary if plan.replay else own).insert(0, scanner)
@@ -84,6 +94,14 @@ def tune(
     )
     result.history.insert(0, {"step": 0, "loss": math.nan, **before})
     return result
+
+
+def keep_better(plan: Plan, result: Result) -> Result:
+    """Give the base's own weights, as of step 0, unless validation found better ones in the training."""
+    before = result.history[0]
+    if plan.settings.from_scratch or result.scores["score"] > before["score"]:
+        return result
+    return replace(result, network=load_network(plan.base), scores=before, step=0)
 
 
 def transfer(
@@ -114,7 +132,7 @@ def transfer(
     progress, place
         As in `tune`.
     say : callable, optional
-        Told what is being done after training.
+        Told what is being done before and after training.
 
     Returns
     -------
@@ -127,9 +145,11 @@ def transfer(
         check_out(out, name)
         part.mkdir(exist_ok=True)
         keep_plan(part / PLAN, plan.identity)
+    (say or silent)("validating the base")
     result = tune(plan, checkpoint=part / CHECKPOINT, progress=progress, place=place)
     if not place.first:
         return None
+    result = keep_better(plan, result)
     outcome = appraise(plan, result, name=name, command=command, say=say)
     write_report(outcome, part / REPORT)
     export(result.network, part, describe(outcome))
@@ -148,7 +168,8 @@ def appraise(
     after = load_new(result.network, name, before.settings)
     records = {part: [one.record for one in ones] for part, ones in plan.parts.items()}
     say("choosing thresholds")
-    choices = choose_threshold(after, records["validation"]), choose_gate_threshold(after, records["validation"])
+    kept = set_aside(plan.replay) if plan.replay else []
+    choices = choose_threshold(after, records["validation"], kept), choose_gate_threshold(after, records["validation"])
     after.settings = to_settings(after, choices)
     if plan.data and (ordinary := read_ordinary(plan.data)):
         records["ordinary ECG"] = ordinary
@@ -171,8 +192,11 @@ class _Judge:
     """Score of a network while training: the user's validation part, less what was forgotten of ordinary ECG."""
 
     def __init__(self, plan: Plan) -> None:
-        self.own = Validation({"own": [one.recording for one in plan.parts.validation]})
-        self.ordinary = Validation(_some(plan.replay), limit_s=ORDINARY_S) if plan.replay else None
+        own = {"own": [one.recording for one in plan.parts.validation]}
+        self.own = Validation(own, edge_windows=EDGE_WINDOWS)
+        self.ordinary = (
+            Validation(_some(plan.replay), limit_s=ORDINARY_S, edge_windows=EDGE_WINDOWS) if plan.replay else None
+        )
         self.before: float | None = None
 
     def __call__(self, network: UNet) -> dict[str, float]:
