@@ -42,8 +42,8 @@ class Settings:
         Quality below which the signal is unusable, and above which it is usable again; see `QualityMeter`.
     """
 
-    hop: int = 152
-    margin: int = 28
+    hop: int = 144
+    margin: int = 36
     low: float = 0.2
     threshold: float = 0.5
     distance: int = 50

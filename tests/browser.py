@@ -32,7 +32,7 @@ class Browser:
         self._calls = 0
         self.errors = []
         try:
-            self._line = self._stack.enter_context(connect(self._page(), max_size=None))
+            self._line = self._stack.enter_context(connect(self._page(), max_size=None, ping_interval=None))
             for domain in ("Page", "Runtime", "Log"):
                 self.call(f"{domain}.enable")
         except BaseException:

@@ -108,7 +108,7 @@ def test_a_signal_ends_it_with_a_summary(name):
         (["--gate", "--gate-depth", "30", "--align", "60"], 2, "align is 60 ms: allowed are 72.0 ms or more"),
         (["--gate", "--deadline", "0"], 2, "deadline is 0 ms"),
         (["--gate", "--gate-depth", "999"], 2, "gate_depth is 999"),
-        (["--gate", "--gate-hop", "7"], 2, "hop is 152, gate_hop 7"),
+        (["--gate", "--gate-hop", "7"], 2, "hop is 144, gate_hop 7"),
         (["--sink", "serial:/dev/nowhere"], 2, "waits for triggers, and without --gate there are none"),
         (["--sink", "serial:/dev/nowhere", "--gate"], 1, "/dev/nowhere cannot be opened"),
         (["--tls-ca", "x.pem"], 2, "neither source nor sink is mqtts://"),
