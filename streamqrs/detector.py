@@ -185,15 +185,19 @@ class Detector:
         """Source clock in s at a source sample, or at a point between two."""
         return self._clock.time(sample)
 
-    def _gap(self, start: int) -> list[Found]:
-        """Samples are lost up to `start`: end what was open, and begin anew there."""
-        lost = self._next
+    def restart(self, start: int) -> list[Found]:
+        """End all that is open, an unusable stretch too, and begin anew at source sample `start`; return what ends."""
         found: list[Found] = [*self.flush()]
         if turn := self._quality.end(self._windower.stop):
             found.append(self._turned(turn))
-        found.append(Gap(lost, start, self._clock.time(lost), (start - lost) / self.rate))
         self.reset(start)
         return found
+
+    def _gap(self, start: int) -> list[Found]:
+        """Samples are lost up to `start`: end what was open, and begin anew there."""
+        lost = self._next
+        gap = Gap(lost, start, self._clock.time(lost), (start - lost) / self.rate)
+        return [*self.restart(start), gap]
 
     def _push(self, x: Samples) -> list[Found]:
         finite = np.isfinite(x)

@@ -115,7 +115,7 @@ class Worker:
 
     def _change(self, chunk: Chunk) -> None:
         """Take up another rate."""
-        self._report(self._detector.flush(), None)
+        self._report(self._detector.restart(chunk.start), None)
         self._detector = self._detector.at_rate(chunk.rate)
         self._detector.reset(chunk.start)
         self._desk.reset()
@@ -130,8 +130,7 @@ class Worker:
             self._post.tell(Gap(start, start + missing, time_s, silence.duration_s, "silent"))
         elif not self._flushed:
             self._flushed = True
-            self._report(self._detector.flush(), None)
-            self._detector.reset(self._detector.next)
+            self._report(self._detector.restart(self._detector.next), None)
 
     def _show(self, chunk: Chunk) -> None:
         curves = self._detector.curves

@@ -93,6 +93,13 @@ def test_a_gap_ends_an_unusable_stretch():
     assert told(events) == [(False, "flat"), (True, "flat")]
 
 
+def test_a_restart_ends_an_unusable_stretch_too():
+    detector = Detector(RATE)
+    detector.events(np.concatenate((ecg(6), np.zeros(4 * RATE, np.float32))))
+    assert told(detector.restart(detector.next)) == [(True, "flat")]
+    assert not told(detector.restart(detector.next))
+
+
 def test_beats_carry_the_quality_around_them():
     beats = Detector(RATE).push(ecg(20))
     assert beats
