@@ -23,7 +23,7 @@ _HOME = {
     "Stopped": "types",
     "Summary": "summary",
     "TriggerSettings": "triggers",
-    "detect": "detector",
+    "detect": "offline",
     "open_sink": "ports",
     "open_source": "ports",
     "run": "engine",
@@ -51,8 +51,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from streamqrs.detector import Detector, detect
+    from streamqrs.detector import Detector
     from streamqrs.engine import run
+    from streamqrs.offline import detect
     from streamqrs.ports import open_sink, open_source
     from streamqrs.settings import Settings
     from streamqrs.summary import Summary

@@ -37,6 +37,7 @@ ALLOWED = {
     "marks": {"types", "errors"},
     "events": {"types"},
     "detector": STAGES | {"types", "errors"},
+    "offline": {"types", "errors", "detector", "model"},
     "budget": {"types", "resample", "settings", "lock"},
     "triggers": {"types"},
     "cadence": set(),

@@ -9,8 +9,9 @@ import pytest
 
 from streamqrs.cli.app import main
 from streamqrs.cli.detect import detect_record
-from streamqrs.detector import Detector, detect
+from streamqrs.detector import Detector
 from streamqrs.metrics import score
+from streamqrs.offline import detect
 from streamqrs.records import Record, read_record
 from streamqrs.scanner import VirtualPatient
 from streamqrs.wfdb_files import load_wfdb
