@@ -8,10 +8,7 @@ because then a stream that comes back with another rate, channel order or source
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -23,6 +20,7 @@ from numpy.typing import NDArray
 from streamqrs.adapters.lsl_search import Query, Search, find
 from streamqrs.adapters.lsl_stamps import StampTrack
 from streamqrs.adapters.lsl_streams import Stream, lead, load
+from streamqrs.adapters.pump import Pump
 from streamqrs.errors import SourceError, SourceLost, SourceNotFound, StreamqrsError
 from streamqrs.types import Chunk, Problem, Samples, SourceInfo
 
@@ -42,8 +40,6 @@ BUFFER_S = 5
 """Signal that liblsl keeps for a slow reader, in s."""
 MEASURE_S = 2.0
 """Stamps that the rate of a stream without a nominal one is taken from, in s."""
-WAITING = 4096
-"""Chunks that may wait for the engine; the oldest make way, and show as a gap."""
 USUAL_HZ = (100, 125, 128, 130, 200, 250, 256, 300, 360, 400, 500, 512, 600, 1000, 1024, 2000, 2048, 2500, 4096, 5000)
 """A measured rate within 1 % of one of these is that one."""
 
@@ -78,91 +74,39 @@ class LslSource:
     def __init__(self, query: Query, channel: str | int | None, timeout_s: float) -> None:
         if not timeout_s > 0:
             raise ValueError(f"timeout is {timeout_s:g} s: allowed is more than 0")
-        self._reader = _Reader(query, channel, timeout_s, self._hand_over)
-        self._items: deque[Chunk | Problem | BaseException | None] = deque(maxlen=WAITING)
-        self._some = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._told = False
+        self._reader = _Reader(query, channel, timeout_s)
+        self._pump = Pump("streamqrs-lsl", self._reader.run)
         self.rate = 0.0
         self.info = SourceInfo(name=query.name, clock="lsl")
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
-        self._reader.start()
-        early: list[Chunk | Problem] = []
-        try:
-            while (item := await self._take()) is not None:
-                early.append(item)
-        except BaseException:
-            await self._end()
-            raise
-        self._items.extendleft(reversed(early))
+        await self._pump.open()
         self.rate, self.info = self._reader.track.rate, self._reader.info
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        await self._end()
+        await self._pump.close()
 
-    async def __aiter__(self) -> AsyncIterator[Chunk | Problem]:
-        while (item := await self._take()) is not None:
-            yield item
-
-    async def _take(self) -> Chunk | Problem | None:
-        """Next item; None says that the reader is ready, or at its end."""
-        while not self._items:
-            self._some.clear()
-            await self._some.wait()
-        item = self._items.popleft()
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    async def _end(self) -> None:
-        self._reader.stop.set()
-        await self._ended.wait()
-        self._reader.join()
-
-    def _hand_over(self, item: Chunk | Problem | BaseException | None) -> None:
-        """Take an item, in the reader's thread."""
-        self._items.append(item)
-        if not self._told:
-            self._told = True
-            try:
-                self._loop.call_soon_threadsafe(self._wake)
-            except RuntimeError:  # the loop is closed, so nobody will ask any more
-                self._reader.stop.set()
-
-    def _wake(self) -> None:
-        self._told = False
-        self._some.set()
-        if self._reader.ended:
-            self._ended.set()
+    def __aiter__(self) -> AsyncIterator[Chunk | Problem]:
+        return self._pump.items()
 
 
-class _Reader(threading.Thread):
-    """The thread that talks to liblsl; `stop` ends it within about `PULL_S`, and `ended` is its last word but one."""
+class _Reader:
+    """What talks to liblsl, in the pump's thread; the pump's `stop` ends it within about `PULL_S`."""
 
-    def __init__(
-        self,
-        query: Query,
-        channel: str | int | None,
-        timeout_s: float,
-        tell: Callable[[Chunk | Problem | BaseException | None], None],
-    ) -> None:
-        super().__init__(name="streamqrs-lsl", daemon=True)
-        self.stop = threading.Event()
+    def __init__(self, query: Query, channel: str | int | None, timeout_s: float) -> None:
         self.info = SourceInfo(clock="lsl")
         self.track = StampTrack(0.0)
-        self._query, self._channel, self._timeout_s, self._tell = query, channel, timeout_s, tell
-        self.ended = self._opened = self._lost = False
+        self._query, self._channel, self._timeout_s = query, channel, timeout_s
+        self._opened = self._lost = False
 
-    def run(self) -> None:
-        """Find the stream and read it until `stop`; tell None, or the error, as the last thing."""
-        end: BaseException | None = None
+    def run(self, pump: Pump) -> None:
+        """Find the stream and read it until it is to stop."""
+        self._pump, self._stop = pump, pump.stop
         try:
-            stream, index = find(self._query, self._channel, self._timeout_s, self.stop)
+            stream, index = find(self._query, self._channel, self._timeout_s, self._stop)
             while True:
                 with suppress(load().util.LostError):
                     self._listen(stream, index)
@@ -170,14 +114,10 @@ class _Reader(threading.Thread):
                 stream, index = self._find_again(stream, index)
         except InterruptedError:
             pass
-        except StreamqrsError as error:
-            end = error
+        except StreamqrsError:
+            raise
         except RuntimeError as error:  # what pylsl raises
-            end = SourceError(f"LSL: {error}")
-        except Exception as error:  # told where it can be seen
-            end = error
-        self.ended = True
-        self._tell(end)
+            raise SourceError(f"LSL: {error}") from error
 
     def _listen(self, stream: Stream, index: int) -> None:
         """Read a stream until it is lost."""
@@ -199,7 +139,7 @@ class _Reader(threading.Thread):
             self._complain(f"comes without clock offset from {stream.hostname}: times are as stamped there")
         heard = corrected = time.monotonic()
         search: Search | None = None
-        while not self.stop.is_set():
+        while not self._stop.is_set():
             samples, stamps = pull()
             now = time.monotonic()
             if now - corrected > CORRECT_S:
@@ -212,7 +152,7 @@ class _Reader(threading.Thread):
                     self._complain("is back")
                 heard = now
                 for piece in self.track.push(samples, stamps + (correction or 0.0), now):
-                    self._tell(Chunk(piece.samples, piece.start, rate, piece.time, now))
+                    self._pump.tell(Chunk(piece.samples, piece.start, rate, piece.time, now))
             elif now - heard > SILENT_S:
                 self._say_lost(stream)
                 search = search or Search()
@@ -229,14 +169,14 @@ class _Reader(threading.Thread):
         label = channel.label or (str(index) if len(stream.channels) > 1 else "")
         self.info = SourceInfo(stream.name, label, channel.unit, "lsl", live=True)
         self.track = StampTrack(rate)
-        self._tell(None)
+        self._pump.ready()
 
     def _measure(self, stream: Stream, pull: Callable[[], tuple[Samples, NDArray[np.float64]]]) -> float:
         """Rate in Hz of a stream that does not say; the samples that it is taken from are passed over."""
         stamps = np.empty(0)
         until = time.monotonic() + MEASURE_S + self._timeout_s
         while len(stamps) < 2 or stamps[-1] - stamps[0] < MEASURE_S:
-            if self.stop.is_set():
+            if self._stop.is_set():
                 raise InterruptedError
             if time.monotonic() > until:
                 raise SourceNotFound(f"LSL stream {stream.name!r} has no nominal rate, and sends too little to tell it")
@@ -253,7 +193,7 @@ class _Reader(threading.Thread):
         if channel is None and len(old.channels) > 1:
             channel = old.channels[index].label or index
         search = Search()
-        while not self.stop.wait(0.05):
+        while not self._stop.wait(0.05):
             if not self._opened and search.elapsed_s > self._timeout_s:
                 raise SourceLost(f"LSL stream {old.name!r} went away before it was heard")
             if found := search.streams(query):
@@ -272,18 +212,18 @@ class _Reader(threading.Thread):
         return any(stream.uid != old.uid for stream in found)
 
     def _say_lost(self, stream: Stream) -> None:
-        if not self._lost and not self.stop.is_set():
+        if not self._lost and not self._stop.is_set():
             self._lost = True
             self._complain("lost, waiting", stream.name)
 
     def _complain(self, message: str, name: str = "") -> None:
-        self._tell(Problem("lsl", f"LSL stream {name or self.info.name!r} {message}"))
+        self._pump.tell(Problem("lsl", f"LSL stream {name or self.info.name!r} {message}"))
 
     def _wait(self, ask: Callable[[], T], limit_s: float) -> T | None:
         """Ask again until there is an answer, `stop`, or so many seconds have passed: then None."""
         until = time.monotonic() + limit_s
         while time.monotonic() < until:
-            if self.stop.is_set():
+            if self._stop.is_set():
                 raise InterruptedError
             with suppress(load().util.TimeoutError):
                 return ask()
