@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import signal
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from streamqrs.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from streamqrs.adapters.web_review import Review
@@ -134,14 +135,7 @@ def choose_target(base: Path, record: Record, annotator: str | None, *, out: Pat
 
 
 async def _serve(review: Review, address: Address, *, open_page: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            try:
-                loop.add_signal_handler(getattr(signal, name), stop.set)
-            except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-                break
+    stop = stop_on_signals()
     serving = asyncio.create_task(review.serve(address, stop))
     if open_page:
         import webbrowser

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from streamqrs.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from streamqrs.cli.watching import Watch
@@ -151,14 +152,7 @@ def command(
 async def _run(source: Source, detector: Detector, sinks: list[Sink], watched: Watch, **options: Any) -> Summary:
     from streamqrs.engine import run
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            try:
-                loop.add_signal_handler(getattr(signal, name), stop.set)
-            except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-                break
+    stop = stop_on_signals()
 
     async def go() -> Summary:
         async with watched:

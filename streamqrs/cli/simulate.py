@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ import typer
 
 from streamqrs.cli.devices import Device, open_device
 from streamqrs.cli.player import Patient, Played, Replay, play
+from streamqrs.cli.stopping import stop_on_signals
 
 FILE_S = 60.0
 """Length of a recording of the virtual patient in s, unless given."""
@@ -120,12 +120,5 @@ def to_text(played: Played) -> str:
 
 async def _until_signal(patient: Patient, device: Device, **options: Any) -> Played:
     """Play until Ctrl-C or SIGTERM, at the latest."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            try:
-                loop.add_signal_handler(getattr(signal, name), stop.set)
-            except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-                break
+    stop = stop_on_signals()
     return await play(patient, device, stop=stop, **options)
