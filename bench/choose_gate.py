@@ -42,7 +42,7 @@ def edges(model, ecg, hop):
 
 
 def triggers(ecg, tails, settings):
-    """Times in s at which the gate fires, and the R peaks that it means."""
+    """Times in s of the newest samples that the triggers needed."""
     s = settings
     gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience)
     found, seen = [], 0

@@ -142,11 +142,6 @@ class Heart:
         self._lost_spikes: list[Floats] = []
         self._until_s = 0.0
 
-    @property
-    def height_mv(self) -> float:
-        """Height of the QRS's largest deflection in mV."""
-        return self.settings.r_mv
-
     def beats(self, start: int, stop: int) -> list[HeartBeat]:
         """All beats with an R peak in samples `start` to `stop` (exclusive); blocks may only go forward."""
         while self._until_s < stop / self.rate + 1.0:
