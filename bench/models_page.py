@@ -47,6 +47,16 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)) + "\n"
 
 
+def of_today(results: dict) -> dict:
+    """Leave out what was measured with another `mri` than the shipped one."""
+    sha256 = models.read_sidecar(models.find("mri"))["sha256"]
+    before = results["before"]
+    if sha256.startswith(before.get("mri", {}).get("sha256", "none")):
+        return results
+    after = {key: row for key, row in results["experiments"].items() if key != "layers: default, from mri"}
+    return {**results, "before": {key: row for key, row in before.items() if key != "mri"}, "experiments": after}
+
+
 def f1(row: dict, part: str) -> float:
     """F1 in % of a part of a result; NaN if it is not there."""
     return Score(*row["scores"][part]).f1 if row and part in row["scores"] else nan
@@ -193,7 +203,7 @@ def draw(results: dict) -> None:
 
 
 def main() -> None:
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = of_today(json.loads(RESULTS.read_text(encoding="utf-8")))
     made = {
         "shipped": shipped(),
         "commands": commands(),
