@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from streamqrs.errors import SourceNotFound
-
-_ECG = re.compile("ecg|ekg", re.IGNORECASE)
+from streamqrs.readers import find_label, labelled_ecg
 
 
 def pick_channel(name: str, labels: Sequence[str], channel: str | int | None) -> int:
@@ -29,14 +27,10 @@ def pick_channel(name: str, labels: Sequence[str], channel: str | int | None) ->
     """
     allowed = ", ".join(label or str(i) for i, label in enumerate(labels)) or "none"
     if channel is None:
-        labelled = [i for i, label in enumerate(labels) if _ECG.search(label)]
+        labelled = labelled_ecg(labels)
         if labelled or len(labels) == 1:
             return labelled[0] if labelled else 0
         raise SourceNotFound(f"{name} has {len(labels)} channels and none is labelled ECG: choose one of {allowed}")
-    wanted = str(channel).strip().casefold()
-    for i, label in enumerate(labels):
-        if label.strip().casefold() == wanted:
-            return i
-    if wanted.isdecimal() and int(wanted) < len(labels):
-        return int(wanted)
+    if (index := find_label(labels, channel)) is not None:
+        return index
     raise SourceNotFound(f"{name} has no channel {str(channel)!r}: allowed are {allowed}")

@@ -71,16 +71,26 @@ def pick_lead(name: str, leads: Sequence[str], lead: str | int | None) -> int:
         If there is no such lead.
     """
     if lead is None:
-        labelled = [i for i, label in enumerate(leads) if re.search("ecg|ekg", label, re.IGNORECASE)]
+        labelled = labelled_ecg(leads)
         return labelled[0] if labelled else 0
-    wanted = str(lead).strip().casefold()
-    for i, label in enumerate(leads):
-        if label.strip().casefold() == wanted:
-            return i
-    if wanted.isdecimal() and int(wanted) < len(leads):
-        return int(wanted)
+    if (index := find_label(leads, lead)) is not None:
+        return index
     allowed = ", ".join(label or str(i) for i, label in enumerate(leads))
     raise SourceNotFound(f"{name} has no lead {str(lead)!r}: it has {allowed}")
+
+
+def labelled_ecg(labels: Sequence[str]) -> list[int]:
+    """Indices of the labels that say ECG or EKG."""
+    return [i for i, label in enumerate(labels) if re.search("ecg|ekg", label, re.IGNORECASE)]
+
+
+def find_label(labels: Sequence[str], wanted: str | int) -> int | None:
+    """Index of a label, upper and lower case alike; else `wanted` itself if it is an index (from 0); else None."""
+    text = str(wanted).strip().casefold()
+    for i, label in enumerate(labels):
+        if label.strip().casefold() == text:
+            return i
+    return int(text) if text.isdecimal() and int(text) < len(labels) else None
 
 
 def beat_code(text: str) -> str | None:

@@ -17,7 +17,9 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder for the new model; must not be there.")],
     preset: Annotated[str, typer.Option(help="Architecture: base, context, or seed.")] = "base",
     start: Annotated[str | None, typer.Option(help="Model to start from, in place of new weights.")] = None,
-    scanner: Annotated[str | None, typer.Option(help="Scanners to train in, such as mixture, 3T, or mixture+flow.")] = None,
+    scanner: Annotated[
+        str | None, typer.Option(help="Scanners to train in, such as mixture, 3T, or mixture+flow.")
+    ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Family of scanner noise to leave out; may repeat.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; the preset's by default.")] = None,
     steps: Annotated[int | None, typer.Option(help="Batches of 64 windows; 6000 by default.")] = None,
