@@ -34,6 +34,11 @@ def number(value, digits=1):
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def picture(title, name):
+    """Link to a picture, if `bench` has drawn it: it does so only where the plot extra is installed."""
+    return f"![{title}](results/{name}.png)" if (RESULTS / f"{name}.png").exists() else ""
+
+
 def curve(given):
     heard = given["heard"]
     rows = []
@@ -62,23 +67,27 @@ def wall(given):
     rows = [[name, *(number(spread[c], 3) for c in columns)] for name, spread in walls["stages"].items()]
     rows.append(["**one push, all of it**", *(number(walls["push"][c], 3) for c in columns)])
     rows.append(["a push without a window", *(number(walls["idle"][c], 3) for c in columns)])
+    if walls["trigger"]:
+        rows.append(["**last sample in → trigger out**", *(number(walls["trigger"][c], 3) for c in columns)])
     pace = "in real time" if walls["paced"] else "as fast as it goes"
     said = (
         f"Wall time in ms, one sample a push at {walls['rate']:g} Hz {pace}: {walls['push']['count']:.0f} pushes that "
-        "ran the network. The stages were timed in a pass of their own."
+        "ran the network"
+        + (f", {walls['trigger']['count']:.0f} triggers" if walls["trigger"] else "")
+        + ". The stages were timed in a pass of their own."
     )
     return f"{said}\n\n{table(['stage', 'mean', 'p50', 'p90', 'p99', 'p99.9', 'max'], rows)}"
 
 
 def latency(given):
     parts = (
-        [curve(given), "![curve](results/latency_curve.png) ![delays](results/latency_delays.png)"]
+        [curve(given), f"{picture('curve', 'latency_curve')} {picture('delays', 'latency_delays')}"]
         if given["points"]
         else []
     )
     if given["wall"]:
-        parts += [wall(given), "![stages](results/latency_stages.png)"]
-    return "\n\n".join(parts)
+        parts += [wall(given), picture("stages", "latency_stages")]
+    return "\n\n".join(part for part in parts if part.strip())
 
 
 def journey(given):
@@ -94,7 +103,8 @@ def journey(given):
     if given["lag_max_s"] > 0.1 or given["dropped"]:
         share += f" **Too busy a machine: up to {given['lag_max_s']:g} s of signal waited.**"
     said = f"{sent}, room {given['preset']}.{share}"
-    return f"{said}\n\n{arrivals}\n\n{legs}\n\n![journey](results/end_to_end_{given['transport']}.png)"
+    drawn = picture("journey", f"end_to_end_{given['transport']}")
+    return "\n\n".join(part for part in (said, arrivals, legs, drawn) if part)
 
 
 def throughput(given):

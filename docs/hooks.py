@@ -25,6 +25,7 @@ PAGES = {
     "models/base.md": "card-base.md",
 }
 """Pages that live elsewhere, and their names in the site."""
+PICTURE = re.compile(r"\]\(([^):#]+\.(?:png|svg))\)")
 
 
 @event_priority(100)  # ahead of mkdocstrings, which reads the paths at once
@@ -41,18 +42,22 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that live elsewhere, with their pictures."""
+    """Add the pages that live elsewhere, and the pictures from outside docs/."""
     for source, name in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        folder = (ROOT / source).parent
-        for target in set(re.findall(r"\]\(([^):#]+\.(?:png|svg))\)", text)):
-            path = (folder / target).resolve()
-            if path.is_relative_to(ROOT / "docs"):
-                continue
-            if not files.get_file_from_path(target):
-                files.append(File.generated(config, target, abs_src_path=str(path)))
-        files.append(File.generated(config, name, content=_links_into_site(text, folder)))
+        files.append(File.generated(config, name, content=_links_into_site(text, (ROOT / source).parent)))
+    for path in [*(ROOT / source for source in PAGES), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(PICTURE, path.read_text(encoding="utf-8")):
+            where = (path.parent / target).resolve()
+            name = _place(where)
+            if not where.is_relative_to(ROOT / "docs") and where.is_file() and not files.get_file_from_path(name):
+                files.append(File.generated(config, name, abs_src_path=str(where)))
     return files
+
+
+def _place(path: Path) -> str:
+    """Where a file of the repository lies in the site."""
+    return os.path.relpath(path, ROOT).removeprefix("docs/")
 
 
 def _links_into_site(text: str, folder: Path) -> str:
@@ -63,13 +68,16 @@ def _links_into_site(text: str, folder: Path) -> str:
         where = os.path.relpath((folder / path).resolve(), ROOT)
         if where in PAGES:
             return f"]({PAGES[where]}{anchor})"
-        return f"]({where.removeprefix('docs/')}{anchor})" if where.startswith("docs/") else match.group(0)
+        inside = where.startswith("docs/") or PICTURE.fullmatch(match.group(0))
+        return f"]({_place(ROOT / where)}{anchor})" if inside else match.group(0)
 
     return re.sub(r"\]\(([^):#]+)(#[^)]*)?\)", turned, text)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put the generated parts where a page asks for them."""
+    if page.file.src_uri not in PAGES.values():
+        markdown = PICTURE.sub(lambda found: f"]({_place((ROOT / 'docs' / found.group(1)).resolve())})", markdown)
     makers = {"<!-- commands -->": commands, "<!-- schema -->": schema}
     for mark, make in makers.items():
         if mark in markdown:

@@ -111,13 +111,17 @@ class Detector:
         start : int
             Count of the next source sample.
         """
-        stages = (self._resampler, self._windower, self._merger, self._peaks, self._rhythm, self._quality, self._life)
-        for stage in stages:
-            stage.reset()
-        if self._gate:
-            self._gate.reset()
+        self._begin(start, None)
         if start == 0:
             self._clock.reset()
+
+    def _begin(self, start: int, last: float | None) -> None:
+        """Make all stages new; a beat at `last` (250 Hz samples, up to 0) still has its refractory time."""
+        for stage in (self._resampler, self._windower, self._merger, self._peaks, self._quality, self._life):
+            stage.reset()
+        self._rhythm.reset(last)
+        if self._gate:
+            self._gate.reset(last)
         self._origin = self._next = start  # source samples
         self._last_value = 0.0
         self._missing = 0  # length of the run of missing samples that is open
@@ -145,14 +149,20 @@ class Detector:
 
     def events(self, samples: ArrayLike | Chunk) -> list[Found]:
         """Do what `push` does, and say which gaps there were, and when the signal was not usable, too."""
-        found: list[Found] = []
+        return list(self.stream(samples))
+
+    def stream(self, samples: ArrayLike | Chunk) -> Iterator[Found]:
+        """Do what `events` does, and give each event as soon as it is known: a trigger need not wait for the network.
+
+        The samples are taken when all events have been.
+        """
         if isinstance(samples, Chunk):
             if samples.rate != self.rate:
                 raise ValueError(f"chunk of {samples.rate:g} Hz: this detector runs at {self.rate:g} Hz")
             if samples.start < self.next:
                 raise ValueError(f"chunk starts at sample {samples.start}: allowed are {self.next} and after")
             if samples.start > self.next:
-                found += self._gap(samples.start)
+                yield from self._gap(samples.start)
             self._clock.push(samples.start, samples.time)
             samples = samples.samples
         x = np.asarray(samples, dtype=np.float32)
@@ -160,8 +170,7 @@ class Detector:
             raise ValueError(f"samples of shape {x.shape}: allowed is (n,), one lead")
         block = int(BLOCK_WINDOWS * self._windower.hop * self.rate / RATE)
         for at in range(0, len(x), block):
-            found += self._push(x[at : at + block])
-        return found
+            yield from self._push(x[at : at + block])
 
     def flush(self) -> list[Beat]:
         """End the stream here, and return the beats that were still open."""
@@ -190,7 +199,11 @@ class Detector:
         found: list[Found] = [*self.flush()]
         if turn := self._quality.end(self._windower.stop):
             found.append(self._turned(turn))
-        self.reset(start)
+        last = self._rhythm.last
+        if last is not None:
+            last -= (start - self._origin) * RATE / self.rate
+        # else a QRS complex that was cut here would be found twice
+        self._begin(start, None if last is None or last < -self._rhythm.distance else last)
         return found
 
     def _gap(self, start: int) -> list[Found]:
@@ -199,11 +212,10 @@ class Detector:
         gap = Gap(lost, start, self._clock.time(lost), (start - lost) / self.rate)
         return [*self.restart(start), gap]
 
-    def _push(self, x: Samples) -> list[Found]:
+    def _push(self, x: Samples) -> Iterator[Found]:
         finite = np.isfinite(x)
-        if finite.all() and not self._missing:
-            return [*self._detect(x)]
-        return list(self._bridge(x, finite))
+        whole = finite.all() and not self._missing
+        return self._detect(x) if whole else self._bridge(x, finite)
 
     def _bridge(self, x: Samples, finite: NDArray[np.bool_]) -> Iterator[Found]:
         """Hold the last value over short runs of missing samples; a long run is a gap."""
@@ -233,18 +245,21 @@ class Detector:
         """Run the network once over each window; its newest edge serves the gate, all of it the merger."""
         seen = self._windower.stop
         windows = self._windower.push(y)
+        watched = windows[0].stop - seen if windows else len(y)
+        if self._gate:  # ahead of the network, which takes as long as all the rest
+            yield from self._trigger(self._gate.watch(y[:watched]))
         for window, row in zip(windows, self._probabilities(windows) if windows else (), strict=True):
             newest = Probabilities(row, window.start, window.stop)
             if self._gate:
-                new, y, seen = y[: window.stop - seen], y[window.stop - seen :], window.stop
+                new, watched = y[watched : window.stop - seen], max(watched, window.stop - seen)
                 yield from self._trigger(self._gate.watch(new))
                 yield from self._trigger(self._gate.push(newest))
             if window.start % self.settings.hop == 0:
                 if turn := self._quality.push(window.samples, newest):
                     yield turn
                 yield from self._confirm(self._merger.push(newest), window.stop)
-        if self._gate:
-            yield from self._trigger(self._gate.watch(y))
+        if self._gate and windows:
+            yield from self._trigger(self._gate.watch(y[watched:]))
 
     def _trigger(self, peak: Peak | None) -> Iterator[Step]:
         if peak and self._quality.usable:

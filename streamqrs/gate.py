@@ -40,10 +40,10 @@ class Gate:
         """Samples between the one that decides and the newest one."""
         return self.depth
 
-    def reset(self) -> None:
-        """Forget everything, as if newly made."""
+    def reset(self, last: float | None = None) -> None:
+        """Forget everything, as if newly made, but for a beat at `last`, whose refractory time may go on."""
         self._armed = True
-        self._last: float | None = None
+        self._last = last
         self._rr: float | None = None
         self._lock.reset()
 

@@ -66,6 +66,11 @@ class Rhythm:
         Longest wait for a better candidate in 250 Hz samples, at least `distance`.
     weight : float
         Weight of the rhythm against probability; with 0 only threshold and refractory time count.
+
+    Attributes
+    ----------
+    last : float or None
+        The newest beat that was given out, in 250 Hz samples.
     """
 
     def __init__(self, threshold: float, distance: int, patience: int, weight: float) -> None:
@@ -78,12 +83,12 @@ class Rhythm:
         """Samples after a candidate that are awaited at most."""
         return max(self.distance + TAIL, self.patience)
 
-    def reset(self) -> None:
-        """Forget everything, as if newly made."""
+    def reset(self, last: float | None = None) -> None:
+        """Forget everything, as if newly made, but for a beat at `last`, whose refractory time may go on."""
         self._nodes: deque[_Node] = deque()  # candidates of the last 2.5 s
         self._anew = 0.0  # score of a chain that has not begun yet
         self._waiting: deque[_Node] = deque()
-        self._last: float | None = None  # the newest beat that was given out
+        self.last = last
         self._seen = 0.0
 
     @property
@@ -136,18 +141,18 @@ class Rhythm:
             if moment > seen:
                 break
             self._waiting.popleft()
-            early = self._last is not None and node.peak.at - self._last < self.distance
+            early = self.last is not None and node.peak.at - self.last < self.distance
             if not early and self._on_best_chain(node, moment):
-                self._last = node.peak.at
+                self.last = node.peak.at
                 found.append(Peak(node.peak.at, node.peak.probability, known))
         return found
 
     def _wait(self, node: _Node) -> float:
         """How long a candidate waits for a better one, in samples."""
         shortest = self.distance + TAIL
-        if self._last is None or node.rr is None or not self.weight:
+        if self.last is None or node.rr is None or not self.weight:
             return shortest
-        due = self._last + 0.75 * node.rr
+        due = self.last + 0.75 * node.rr
         if node.peak.at >= due and _log_odds(node.peak.probability) > self._bias + 1:
             return shortest
         return max(shortest, min(0.5 * node.rr, self.patience))

@@ -75,6 +75,7 @@ class Worker:
 
     def _push(self, chunk: Chunk) -> None:
         taken = time.monotonic()
+        decided: list[float] = []
         if chunk.rate != self._detector.rate:
             self._change(chunk)
         self._flushed = False
@@ -82,16 +83,17 @@ class Worker:
         collecting = gc.isenabled()
         gc.disable()  # a full collection takes longer than a trigger may
         try:
-            found = self._detector.events(chunk)
-            self._report(found, chunk)
+            for event in self._detector.stream(chunk):
+                self._report([event], chunk)
+                if isinstance(event, Beat) and event.kind == "trigger":
+                    decided.append(self._decided)
         finally:
             if collecting:
                 gc.enable()
         summary = self._summary
-        for event in found:
-            if isinstance(event, Beat) and event.kind == "trigger":
-                summary.trigger_waiting.add((taken - chunk.received) * 1000)
-                summary.trigger_network.add((self._decided - taken) * 1000)
+        for at in decided:
+            summary.trigger_waiting.add((taken - chunk.received) * 1000)
+            summary.trigger_network.add((at - taken) * 1000)
         if self._shows:
             self._show(chunk)
         summary.samples += len(chunk.samples)

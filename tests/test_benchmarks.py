@@ -100,6 +100,8 @@ def test_stages_add_up_to_a_push(model):
     walls = measure_stages(model, seconds=4.2, rate=500, paced=False)
     decisions = (4.2 - 3.5) * 125
     assert len(walls.push_ms) == pytest.approx(decisions, abs=2)
+    assert len(walls.trigger_ms)
+    assert (walls.trigger_ms > 0).all()
     assert len(walls.idle_ms) == pytest.approx(3 * decisions, abs=3)
     assert set(walls.stages_ms) == {*STAGES, "between"}
     for name, ms in walls.stages_ms.items():

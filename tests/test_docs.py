@@ -431,6 +431,8 @@ def test_the_site_builds_strictly_and_asks_for_nothing_from_afar(tmp_path):
     for name, text in pages.items():
         loaded = re.findall(r'<(?:script|img|link|iframe)[^>]*?(?:src|href)="(?:https?:)?//[^"]*', text)
         assert not loaded, f"{name}: {loaded}"
+        shown = re.findall(r'<img[^>]*? src="([^"]+)"', text)
+        assert not [path for path in shown if not (tmp_path / "site" / path).is_file()], name
         assert "<!-- commands -->" not in text
         assert "<!-- schema -->" not in text
     assert "--gate-depth" in pages["cli"]

@@ -65,11 +65,11 @@ class Stalling:
     def __getattr__(self, name):
         return getattr(self._detector, name)
 
-    def events(self, chunk):
-        found = self._detector.events(chunk)
-        if any(isinstance(event, Beat) and event.kind == "trigger" for event in found):
-            time.sleep(self._stall_s)
-        return found
+    def stream(self, chunk):
+        for event in self._detector.stream(chunk):
+            if isinstance(event, Beat) and event.kind == "trigger":
+                time.sleep(self._stall_s)
+            yield event
 
 
 @dataclass
@@ -329,10 +329,11 @@ def test_nothing_is_fired_for_the_time_that_the_process_was_stopped(tmp_path):
         process.kill()
     assert process.returncode == 0, said
     after = events()[before:]
-    gaps = [e for e in after if e["event"] == "gap"]
-    assert gaps[0]["reason"] == "silent"
-    stopped_from, stopped_to = gaps[0]["time"], gaps[0]["time"] + 2.9
-    assert not [e for e in after if e.get("kind") == "trigger" and stopped_from < e["time"] < stopped_to]
+    # it was stopped at most one beat, of 0.9 s here, after the last event; whether what waited then comes as a silence
+    # or as one late burst is up to which thread wakes first
+    last = max(e["time"] for e in events()[:before] if e.get("kind") == "trigger")
+    fired = [e["time"] for e in after if e.get("kind") == "trigger"]
+    assert not [time for time in fired if last + 1.2 < time < last + 2.8]
     assert after[-1]["event"] == "stopped"
 
 

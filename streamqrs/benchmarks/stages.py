@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamqrs.detector import Detector
 from streamqrs.model import Model
-from streamqrs.types import WINDOW, Samples
+from streamqrs.types import WINDOW, Beat, Samples
 
 STAGES = {
     "resampler": ("_resampler",),
@@ -61,6 +61,8 @@ class Walls:
         Length of the feed in s.
     paced : bool
         Whether samples came in their time; else as fast as they were taken.
+    trigger_ms : numpy.ndarray
+        Shape (k,): from the sample's going in to a trigger's coming out, in ms; most come out ahead of the network.
     push_ms : numpy.ndarray
         Shape (n,): one call of `Detector.push` that ran the network, in ms.
     idle_ms : numpy.ndarray
@@ -72,6 +74,7 @@ class Walls:
     rate: float
     seconds: float
     paced: bool
+    trigger_ms: NDArray[np.float64]
     push_ms: NDArray[np.float64]
     idle_ms: NDArray[np.float64]
     stages_ms: dict[str, NDArray[np.float64]]
@@ -109,35 +112,40 @@ def measure_stages(
     plain = Detector(rate, model, True)
     seen = _Counting(plain.model)
     plain.model = seen
-    push_ms, ran = _feed(plain, samples, lambda: seen.calls, paced)
+    push_ms, trigger_ms, ran = _feed(plain, samples, lambda: seen.calls, paced)
     clocks = _Clocks(Detector(rate, model, True))
     rows: list[dict[str, float]] = []
-    whole_ms, timed_ran = _feed(clocks.detector, samples, clocks.take_calls(rows), paced)
+    whole_ms, _, timed_ran = _feed(clocks.detector, samples, clocks.take_calls(rows), paced)
     for durations in (ran, timed_ran):
         durations[:lead_in] = False
     idle = ~ran
     idle[:lead_in] = False
     stages = {name: np.array([row[name] for row in rows])[timed_ran] for name in STAGES}
     stages["between"] = whole_ms[timed_ran] - np.sum([*stages.values()], axis=0)
-    return Walls(rate, seconds, paced, push_ms[ran], push_ms[idle], stages)
+    return Walls(rate, seconds, paced, trigger_ms, push_ms[ran], push_ms[idle], stages)
 
 
 def _feed(
     detector: Detector, samples: Samples, calls: Callable[[], int], paced: bool
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Push samples one by one: duration of each push in ms, and whether the network ran in it."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Push samples one by one: duration of each push and of each way to a trigger in ms, and where the network ran."""
     walls, ran = np.zeros(len(samples)), np.zeros(len(samples), np.bool_)
+    triggers: list[float] = []
     pieces = [samples[i : i + 1] for i in range(len(samples))]
     begun, before = time.perf_counter(), calls()
     for i, piece in enumerate(pieces):
         if paced:
             _wait(begun + (i + 1) / detector.rate)
         start = time.perf_counter()
-        detector.push(piece)
+        triggers.extend(
+            (time.perf_counter() - start) * 1000
+            for event in detector.stream(piece)
+            if isinstance(event, Beat) and event.kind == "trigger"
+        )
         walls[i] = (time.perf_counter() - start) * 1000
         now = calls()
         ran[i], before = now > before, now
-    return walls, ran
+    return walls, np.array(triggers), ran
 
 
 def _wait(due: float) -> None:

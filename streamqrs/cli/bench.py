@@ -58,6 +58,7 @@ def latency(
     walls = measure_stages(network, seconds=seconds, paced=paced) if seconds else None
     wall = walls and {
         "rate": walls.rate, "seconds": walls.seconds, "paced": walls.paced,
+        "trigger": report.rounded(asdict(Spread.of(walls.trigger_ms))) if len(walls.trigger_ms) else None,
         "push": report.rounded(asdict(Spread.of(walls.push_ms))),
         "idle": report.rounded(asdict(Spread.of(walls.idle_ms))),
         "stages": {name: report.rounded(asdict(Spread.of(ms))) for name, ms in walls.stages_ms.items()},

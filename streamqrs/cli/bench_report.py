@@ -96,6 +96,8 @@ def show_latency(given: Result) -> None:
         rows = [[name, *(f"{spread[key]:.3f}" for key in SPREAD)] for name, spread in wall["stages"].items()]
         rows.append(["one push, all of it", *(f"{wall['push'][key]:.3f}" for key in SPREAD)])
         rows.append(["a push without a window", *(f"{wall['idle'][key]:.3f}" for key in SPREAD)])
+        if wall["trigger"]:
+            rows.append(["last sample in, trigger out", *(f"{wall['trigger'][key]:.3f}" for key in SPREAD)])
         pace = "in real time" if wall["paced"] else "as fast as it goes"
         title = (
             f"wall time in ms, sample by sample at {wall['rate']:g} Hz {pace}, {wall['push']['count']:.0f} decisions"
