@@ -15,7 +15,7 @@ FLAT_S = 1.0
 STILL = 1e-4
 """What counts as standing still, in standard deviations of the window."""
 
-LEAST = 150
+LEAST, HALF = 150, 75
 """Samples in a row that stand still (0.6 s) hold no QRS complex."""
 
 SEEN = 0.05
@@ -112,7 +112,12 @@ def still(windows: Samples) -> NDArray[np.bool_]:
     numpy.ndarray
         Shape (b, 750), bool.
     """
-    moves = np.cumsum(np.abs(np.diff(windows, axis=1, prepend=windows[:, :1])) >= STILL, axis=1)
+    moving = np.zeros(windows.shape, np.bool_)
+    np.greater_equal(np.abs(windows[:, 1:] - windows[:, :-1]), STILL, out=moving[:, 1:])
+    blocks = moving[:, : windows.shape[1] // HALF * HALF].reshape(len(windows), -1, HALF)
+    if blocks.any(axis=2).all():  # any such stretch fills one of these
+        return np.zeros(windows.shape, np.bool_)
+    moves = np.cumsum(moving, axis=1)
     first = moves[:, LEAST:] == moves[:, :-LEAST]  # the sample before such a stretch
     if not first.any():
         return np.zeros(windows.shape, np.bool_)
@@ -126,7 +131,10 @@ def standstill(samples: Samples) -> Literal["flat", "rails"] | None:
     newest = samples[-round(FLAT_S * RATE) :]
     if float(np.ptp(newest)) < STILL:
         return "flat"
-    still = np.abs(np.diff(newest, prepend=newest[0])) < STILL
+    still = np.ones(len(newest), np.bool_)
+    np.less(np.abs(newest[1:] - newest[:-1]), STILL, out=still[1:])
+    if np.count_nonzero(still) <= len(still) // 4:  # a sample counts twice at most below
+        return None
     low, high = (np.abs(newest - end) < STILL for end in (newest.min(), newest.max()))
     at_low, at_high = (float((still & end).mean()) for end in (low, high))
     return "rails" if min(at_low, at_high) > 0.1 and at_low + at_high > 0.5 else None
