@@ -1,6 +1,7 @@
 """What ``streamqrs bench`` measures: curve, stages, journey, throughput, peers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,8 @@ def test_the_curve_counts_delays_from_the_newest_sample(model, subject):
         assert point.normal.beats <= point.triggers.beats
     assert -10 < near.triggers.bias_ms < 40
     assert far.triggers.bias_ms == pytest.approx(120 - 48 + 5, abs=15)  # less half a mask, more by the resampler
+    _, (moved,) = lookahead_curve(model, [replace(subject, peaks_s=subject.peaks_s + 0.2)], (40,))
+    assert (moved.triggers.tp, moved.marked) == (0, near.marked)
     assert farthest.triggers.bias_ms - far.triggers.bias_ms == pytest.approx(380, abs=8)
 
 

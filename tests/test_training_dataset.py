@@ -157,6 +157,18 @@ def test_low_pass_moves_the_marks_with_the_peaks():
     assert np.abs(off).max() < 2.5
 
 
+def test_a_p_wave_stands_ahead_of_each_beat():
+    beats = np.arange(120.0, 980.0, 200.0)
+    given = Draw(np.zeros((200, LENGTH), np.float32), (beats,) * 200, np.ones((200, LENGTH), np.bool_))
+    made = np.abs(Augment(AugmentSettings(**{**OFF, "p_waves": 1.0}))(given, np.random.default_rng(0)).ecg)
+    for row in made:
+        tops = [int(row[int(r) - 62 : int(r) - 18].argmax()) + int(r) - 62 for r in beats]
+        ahead_ms = (beats - tops) * 4
+        assert 90 < np.median(ahead_ms) < 230
+        assert np.ptp(ahead_ms) < 60  # those of one window belong together
+        assert 0.1 < row[tops].max() < 1.4
+
+
 def test_recorded_noise_has_the_ratio_of_the_stress_test():
     noise = np.random.default_rng(5).standard_normal((2, 5000)).astype(np.float32)
     silent = Draw(np.zeros((400, LENGTH), np.float32), (np.empty(0),) * 400, np.ones((400, LENGTH), np.bool_))

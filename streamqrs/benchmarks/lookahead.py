@@ -37,6 +37,8 @@ class Point:
         All beats, and normal beats alone; offsets are `known` − R peak, in ms of source time. A trigger is true from 60
         ms before R to 100 ms after it. Past `UNSHIFTED_MS` that window moves with the look-ahead: a constant delay can
         be set off in a scanner, a wrong beat cannot.
+    marked : Score
+        All beats, each as the annotator marked it: where a mark lies on a pacing stimulus, R peaks and marks differ.
     records : dict of str to Score
         The triggers of each record.
     """
@@ -44,6 +46,7 @@ class Point:
     lookahead_ms: float
     triggers: Score
     normal: Score
+    marked: Score
     records: dict[str, Score]
 
 
@@ -87,7 +90,7 @@ def lookahead_curve(
         If a look-ahead is no whole number of samples.
     """
     depths = [_depth(ms) for ms in lookaheads_ms]
-    rows: list[list[tuple[str, Score, Score]]] = [[] for _ in depths]
+    rows: list[list[tuple[str, Score, Score, Score]]] = [[] for _ in depths]
     count, seconds = 0, 0.0
     for subject in heard:
         for found, ms, known_s in zip(rows, lookaheads_ms, triggers_at(model, subject, depths), strict=True):
@@ -98,9 +101,10 @@ def lookahead_curve(
     points = [
         Point(
             ms,
-            pooled(every for _, every, _ in found),
-            pooled(normal for _, _, normal in found),
-            {name: every for name, every, _ in found},
+            pooled(every for _, every, _, _ in found),
+            pooled(normal for _, _, normal, _ in found),
+            pooled(marked for _, _, _, marked in found),
+            {name: every for name, every, _, _ in found},
         )
         for ms, found in zip(lookaheads_ms, rows, strict=True)
     ]
@@ -144,12 +148,13 @@ class SharedModel(Model):
         return self._said[key].copy()  # the detector writes into it
 
 
-def _score(subject: Subject, known_s: list[float], lookahead_ms: float) -> tuple[Score, Score]:
+def _score(subject: Subject, known_s: list[float], lookahead_ms: float) -> tuple[Score, Score, Score]:
     late_ms = max(0.0, lookahead_ms - UNSHIFTED_MS)
     moved = [known - late_ms / 1000 for known in known_s]
     every = score(subject.peaks_s, moved, TRIGGER_S, spans=subject.spans)
     normal = score(subject.peaks_s, moved, TRIGGER_S, spans=subject.spans, only=subject.normal)
-    return _later(every, late_ms), _later(normal, late_ms)
+    marked = score(subject.marks_s, moved, TRIGGER_S, spans=subject.spans)
+    return _later(every, late_ms), _later(normal, late_ms), _later(marked, late_ms)
 
 
 def _later(s: Score, ms: float) -> Score:

@@ -56,7 +56,7 @@ def score_json(score: Score) -> Result:
 
 def point_json(point: Point) -> Result:
     """One look-ahead."""
-    scores = {"all": score_json(point.triggers), "normal": score_json(point.normal)}
+    scores = {"all": score_json(point.triggers), "normal": score_json(point.normal), "marked": score_json(point.marked)}
     errors = {name: s.fp + s.fn for name, s in point.records.items() if s.fp + s.fn}
     worst = sorted(errors.items(), key=lambda pair: -pair[1])[:WORST]
     return {"lookahead_ms": point.lookahead_ms} | scores | {"worst": dict(worst)}
@@ -81,11 +81,12 @@ def show_latency(given: Result) -> None:
         every, normal = point["all"], point["normal"]
         delays = [normal[key] for key in ("p5_ms", "p50_ms", "p95_ms", "p99_ms", "mean_ms", "sd_ms")]
         mark = "*" if point["lookahead_ms"] == given["chosen_ms"] else ""
-        counts = percent(_number(every["f1"])), str(every["false"]), str(every["missed"])
+        f1 = percent(_number(point["marked"]["f1"])), percent(_number(every["f1"]))
+        counts = *f1, str(every["false"]), str(every["missed"])
         rows.append([f"{point['lookahead_ms']:g}{mark}", *counts, *(decimal(_number(d)) for d in delays),
                      decimal(_number(every["sd_ms"]))])  # fmt: skip
-    head = ["ms", "F1", "false", "missed", "p5", "p50", "p95", "p99", "mean", "sd", "sd all"]
-    note = "* the model's own. Delay of normal beats after R in ms of source time; F1 and counts of all beats"
+    head = ["ms", "F1, marks", "F1, R", "false", "missed", "p5", "p50", "p95", "p99", "mean", "sd", "sd all"]
+    note = "* the model's own. Delay of normal beats after R in ms of source time; F1 of all beats, counts by R"
     title = f"triggers by look-ahead: {given['model']} on {given['data']}: {size}"
     if rows:
         tables.show(title, head, rows, note=note)

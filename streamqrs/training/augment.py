@@ -28,6 +28,8 @@ class AugmentSettings:
     ----------
     waves : float
         T waves raised, lowered or made anew, up to 1 QRS height.
+    p_waves : float
+        P waves made as tall as 0.2–1 QRS heights, 100–220 ms ahead of R: what the newest edge takes for a QRS complex.
     pacing : float
         Pacing spikes ahead of each beat, or on their own.
     wander : float
@@ -56,6 +58,7 @@ class AugmentSettings:
     """
 
     waves: float = 0.25
+    p_waves: float = 0.15
     pacing: float = 0.08
     wander: float = 0.4
     recorded: float = 0.55
@@ -99,6 +102,8 @@ class Augment:
         n = x.shape[1]
         for i in _some(rng, len(x), s.waves):
             x[i] += _waves(beats[i], n, rng)
+        for i in _some(rng, len(x), s.p_waves):
+            x[i] += _p_waves(beats[i], n, rng)
         for i in _some(rng, len(x), s.pacing):
             x[i] += _pacing(beats[i], n, rng)
         for i in _some(rng, len(x), s.wander):
@@ -206,6 +211,20 @@ def _waves(beats: NDArray[np.float64], n: int, rng: Generator) -> Rows:
         for r in beats:
             part, bump = _bump(n, r + delay + 2 * rng.standard_normal(), width)
             x[part] += bump * np.float32(height * rng.normal(1, 0.15))
+    return x
+
+
+def _p_waves(beats: NDArray[np.float64], n: int, rng: Generator) -> Rows:
+    """One ahead of each beat, now and then one that is not followed by a beat (conduction is blocked)."""
+    x = np.zeros(n, np.float32)
+    height = rng.uniform(0.2, 1.0) * rng.choice((-1, 1))
+    ahead, width = rng.uniform(0.10, 0.22) * RATE, rng.uniform(0.014, 0.028) * RATE
+    at = beats - ahead
+    if rng.random() < 0.3 and len(beats) > 1:
+        at = np.append(at, at[rng.integers(len(at))] + rng.uniform(0.35, 0.65) * np.diff(beats).mean())
+    for position in at:
+        part, bump = _bump(n, position + 1.5 * rng.standard_normal(), width)
+        x[part] += bump * np.float32(height * rng.normal(1, 0.1))
     return x
 
 
