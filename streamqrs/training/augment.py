@@ -59,7 +59,7 @@ class AugmentSettings:
 
     waves: float = 0.25
     p_waves: float = 0.15
-    pacing: float = 0.08
+    pacing: float = 0.12
     wander: float = 0.4
     recorded: float = 0.55
     coloured: float = 0.25

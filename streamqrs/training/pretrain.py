@@ -13,20 +13,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from streamqrs import model as models
 from streamqrs.model import read_sidecar
 from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Change, Windows
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import train
 from streamqrs.training.plan import find_base, keep_plan
+from streamqrs.training.recipe import Mixed
 from streamqrs.training.recordings import Material, check_data, load_material
-from streamqrs.training.scanned import make_scanner
+from streamqrs.training.scanned import SHARE, make_scanner
 from streamqrs.training.score import Validation
 from streamqrs.training.settings import Progress, Result, TrainSettings
+from streamqrs.training.teacher import Drawn, Taught
 from streamqrs.training.unet import PRESETS, UNet
 
 VERSION = "1"
 NOISE_FOR_TRAINING = 0.8
+ORDINARY = 0.35
+"""Share of ordinary windows where a teacher has a say in them."""
 CHECKPOINT, PLAN = "checkpoint.pt", "plan.txt"
 SUMMARY = (
     "Trained on ordinary ECG with plain augmentation (noise, drift, filters, polarity), not on scanner noise: the "
@@ -53,6 +58,7 @@ def pretrain(
     start: str | None = None,
     scanner: str | None = None,
     without: tuple[str, ...] = (),
+    teacher: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train a model on ordinary ECG, in the virtual scanner or not, and write it as a model package.
@@ -80,6 +86,9 @@ def pretrain(
         Preset of `streamqrs.scanner` that most windows are taken into: for a model that hears through a scanner.
     without : tuple of str
         Families of scanner noise that are left out.
+    teacher : str, optional
+        Model that has a say in where the beats of ordinary ECG are, against forgetting; a third of the windows are then
+        ordinary ones. With `scanner` only.
     progress : callable, optional
         Told after each step.
 
@@ -90,16 +99,24 @@ def pretrain(
     """
     settings = settings or TrainSettings()
     check(data, out, preset, minutes)
+    if teacher is not None and not scanner:
+        raise ValueError("a teacher was given without a scanner: nothing would be forgotten")
     material = load_material(data)
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
     given = {"preset": preset, "start": start, "scanner": scanner, "without": without, "minutes": minutes}
+    if teacher is not None:
+        given["teacher"] = models.load(find_base(teacher)).sha256
     keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
-    changes: list[Change] = [Augment(noise=material.noise[:, :split])]
+    plain: list[Change] = [Augment(noise=material.noise[:, :split])]
+    windows: Drawn = Windows(material.train, changes=plain)
     if scanner:
-        changes.insert(0, make_scanner(scanner, settings.seed, data, without))
-    windows = Windows(material.train, changes=changes)
+        share = SHARE if teacher is None else 1.0
+        room = make_scanner(scanner, settings.seed, data, without, share=share)
+        scanned = Windows(material.train, changes=[room, *plain])
+        taught = None if teacher is None else Taught(windows, models.load(find_base(teacher)))
+        windows = Mixed(scanned, taught, ORDINARY)
     network = new_network(preset, start, settings.seed)
     planned = part / "steps"
     if minutes is not None:
@@ -119,6 +136,7 @@ def pretrain(
     command += f"--start {start} " if start else f"--preset {preset} "
     command += f"--scanner {scanner} " if scanner else ""
     command += "".join(f"--without {family} " for family in without)
+    command += f"--teacher {teacher} " if teacher else ""
     command += f"--steps {settings.steps} --learning-rate {settings.learning_rate:g} "
     training = {
         "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),
@@ -173,7 +191,7 @@ def check(data: Path, out: Path, preset: str, minutes: float | None) -> None:
         raise OSError(f"less than 64 MB are free in {out.parent}: the model and its checkpoints need them")
 
 
-def steps_in(minutes: float, network: UNet, windows: Windows, settings: TrainSettings) -> int:
+def steps_in(minutes: float, network: UNet, windows: Drawn, settings: TrainSettings) -> int:
     """Steps that take about as long here, from the time of a few."""
     probe = replace(settings, steps=25, validate_every=25)
     times: list[float] = []

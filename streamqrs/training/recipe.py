@@ -11,8 +11,9 @@ from numpy.random import Generator
 
 from streamqrs.scanner import PRESETS as SCANNERS
 from streamqrs.training.augment import AugmentSettings
-from streamqrs.training.dataset import Batch, Windows, WindowSettings
+from streamqrs.training.dataset import Batch, WindowSettings
 from streamqrs.training.settings import TrainSettings
+from streamqrs.training.teacher import Drawn
 from streamqrs.types import WINDOW
 
 NO_SCANNER = "none"
@@ -193,15 +194,15 @@ class Mixed:
 
     Parameters
     ----------
-    own : Windows
+    own : Drawn
         The user's.
-    replay : Windows or None
+    replay : Drawn or None
         Ordinary ECG, perhaps taken into a virtual scanner.
     share : float
         Of ordinary ECG, 0 to below 1.
     """
 
-    def __init__(self, own: Windows, replay: Windows | None, share: float) -> None:
+    def __init__(self, own: Drawn, replay: Drawn | None, share: float) -> None:
         self.own, self.replay, self.share = own, replay, share if replay else 0.0
 
     def draw(self, rng: Generator, count: int) -> Batch:

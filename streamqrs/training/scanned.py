@@ -20,7 +20,9 @@ VALIDATION_SEED = 900_000
 """Seeds of validation begin here, far from those of training."""
 
 
-def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = ()) -> Corrupted:
+def make_scanner(
+    preset: str, seed: int, data: Path, without: tuple[str, ...] = (), *, share: float = SHARE
+) -> Corrupted:
     """Make the scanner that a training draws from, with the recorded gradient waveforms if they are there.
 
     Parameters
@@ -33,6 +35,8 @@ def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = 
         Folder that may hold ``gradients``.
     without : tuple of str
         Families of noise, or sequences, that are left out.
+    share : float
+        Of the windows that go into it.
     """
     folder = data / "gradients"
     recorded = tuple(read_sequences(folder)) if folder.is_dir() else ()
@@ -49,7 +53,7 @@ def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = 
                 out[rows] = corruptor(pieces[rows], peaks[rows], rng)
         return out
 
-    return Corrupted(scan, share=SHARE)
+    return Corrupted(scan, share=share)
 
 
 def scan_lead(ecg: Samples, beats: NDArray[np.float64], preset: str, number: int) -> Samples:
