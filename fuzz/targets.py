@@ -19,6 +19,7 @@ import numpy as np
 from streamqrs.adapters.payload import FORMS, parse
 from streamqrs.adapters.polar_frames import read_answer, read_frame
 from streamqrs.adapters.rda_protocol import GUID, RdaParser
+from streamqrs.adapters.serial_lines import LineParser
 from streamqrs.adapters.sniff import sniff
 from streamqrs.errors import BadModel, StreamqrsError
 from streamqrs.model import load, read_sidecar
@@ -74,6 +75,15 @@ def rda(data: bytes) -> None:
     """A stream of BrainVision RDA, in two pieces."""
     parser = RdaParser()
     refused(lambda: (parser.push(data[: len(data) // 2]), parser.push(data[len(data) // 2 :])), StreamqrsError)
+
+
+def serial(data: bytes) -> None:
+    """Lines of a microcontroller, cut anywhere, in the column that the first byte chooses."""
+    parser = LineParser(data[0] % 4 or None if data else None)
+    at = len(data) // 3
+    for piece in (data[1:at], data[at : 2 * at], data[2 * at :]):
+        refused(lambda piece=piece: parser.push(piece), StreamqrsError)
+    assert len(parser.last_bad) <= len(data)
 
 
 def polar(data: bytes) -> None:
@@ -186,6 +196,15 @@ def _rda() -> bytes:
     return b"".join(GUID + struct.pack("<II", 24 + len(body), kind) + body for kind, body in parts)
 
 
+def _xdf() -> bytes:
+    head = b"<info><name>x</name><type>ECG</type><channel_count>1</channel_count><nominal_srate>250</nominal_srate>"
+    head += b"<channel_format>float32</channel_format><desc/></info>"
+    rows = b"".join(b"\x08" + struct.pack("<df", 5000 + k / 250, k % 7) for k in range(600))
+    chunks = [(1, b"<info><version>1.0</version></info>"), (2, struct.pack("<I", 1) + head)]
+    chunks.append((3, struct.pack("<IBI", 1, 4, 600) + rows))
+    return b"XDF:" + b"".join(b"\x04" + struct.pack("<IH", len(body) + 2, tag) + body for tag, body in chunks)
+
+
 def _onnx() -> bytes:
     from importlib import resources
 
@@ -199,6 +218,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
         b"\x81\xa7samples\x93\x01\x02\x03", b"\xa1\x67samples\x83\x01\x02\x03")]),
     "sequence": (sequence, [b"\n".join(b'{"samples": [1, 2, 3], "seq": %d}' % k for k in (0, 1, 3, 2, 9, 1))]),
     "rda": (rda, [_rda()]),
+    "serial": (serial, [b"\x00512\n513\r\n-2.5\n!\n12,7\n", b"\x02t:1,ECG:0.5 2\n1;2;3\n\t4\t5\n" * 5]),
     "polar": (polar, [struct.pack("<BQB", 0, 599616123456789, 0) + b"\x01\x02\x03" * 20, b"\xf0\x02\x00\x00"]),
     "lsl": (lsl, [XML]),
     "sidecar": (sidecar, [json.dumps(SIDECAR).encode(), b'{"format": 1, "name": "a", "alias": "b"}']),
@@ -209,6 +229,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
     "csv": (file(".csv"), [b"# rate: 250\ntime,ECG [mV]\n" + b"".join(b"%d,%d\n" % (k, k % 7) for k in range(500))]),
     "npz": (file(".npz"), [_npz()]),
     "edf": (file(".edf"), [_edf()]),
+    "xdf": (file(".xdf"), [_xdf()]),
     "wfdb header": (file(".hea", {"fuzz.dat": SIGNAL}), [HEADERS["wfdb"]]),
     "vhdr": (file(".vhdr", {"fuzz.eeg": SIGNAL}), [HEADERS["vhdr"]]),
 }  # fmt: skip

@@ -29,6 +29,10 @@ END_S = 0.3
 """Stamps so near the end cannot be told from late ones, in s."""
 USUAL_HZ = (100, 125, 128, 130, 200, 250, 256, 300, 360, 400, 500, 512, 600, 1000, 1024, 2000, 2048, 2500, 4096, 5000)
 """A measured rate within 1 % of one of these is that one."""
+LATEST_S = 1e11
+"""A stamp beyond this (the year 5138) is no time, in s."""
+HIGHEST_HZ = 1e6
+"""What stamps may say at most; whether a detector takes it is asked later."""
 
 _ECG = re.compile("ecg|ekg", re.IGNORECASE)
 
@@ -81,7 +85,7 @@ def read_xdf(path: Path, lead: str | int | None) -> Raw:
     stream = streams[chosen.place]
     stamps = np.asarray(stream["time_stamps"], np.float64)
     samples = to_float32(np.asarray(stream["time_series"])[:, chosen.column])
-    if len(stamps) < 2 or not np.isfinite(stamps).all():
+    if len(stamps) < 2 or not (np.abs(stamps) < LATEST_S).all():  # not of NaN either
         raise BadRecord(f"{path.name}: stream {chosen.stream!r} has {len(stamps)} samples, or stamps that are no time")
     rate = _rate(path.name, float(_text(stream, "nominal_srate") or 0), stamps)
     place = place_samples(stamps, rate)
@@ -180,6 +184,8 @@ def _rate(name: str, nominal: float, stamps: NDArray[np.float64]) -> float:
     if not usual_s > 0:
         raise BadRecord(f"{name}: time stamps do not rise")
     measured = span / usual_s
+    if measured > HIGHEST_HZ:
+        raise BadRecord(f"{name}: time stamps say {measured:g} Hz: allowed are up to {HIGHEST_HZ:g}")
     for rate in (nominal, *USUAL_HZ):
         if rate and abs(rate / measured - 1) < 0.01:
             return float(rate)
