@@ -32,7 +32,7 @@ from streamqrs.mri300_plan import FIELDS, PARTS, SEED, Entry, Part, plan
 from streamqrs.types import RATE, Samples
 from streamqrs.wfdb_files import load_wfdb
 
-VERSION = "2"
+VERSION = "3"
 
 BLOCK = 4096
 """Bytes that a file system spends on the smallest file."""

@@ -17,11 +17,12 @@ from streamqrs.types import RATE, Samples
 PACED = 0.2
 """Chance of a recording to have pacing stimuli besides those that its patient has."""
 
-FLOW = {"1.5T": (0.6, 1.2), "3T": (0.9, 1.8), "7T": (1.6, 3.0)}
-"""Height in R of the magnetohydrodynamic effect in each scanner: the upper half of what is known of it."""
+FLOW = {"1.5T": (0.9, 1.8), "3T": (1.2, 2.4), "7T": (2.0, 4.0)}
+"""Height in R of the magnetohydrodynamic effect in each scanner: the upper half of what is known of it, and more."""
 
-REST = 1.0
-"""Height in R of what a recorder's own filters leave of gradients, at most."""
+REST = 0.35
+"""Height in R of what a recorder's own filters leave of gradients, at most: the original's beats were marked by hand, so
+a person could see them."""
 
 HELD_OUT = 4
 """Every such gradient waveform of the data folder is heard in the test only."""
@@ -121,10 +122,11 @@ def scanner(preset: str) -> ScannerSettings:
     return replace(
         s,
         mhd=replace(s.mhd, height=FLOW[preset]),
-        bcg=replace(s.bcg, chance=0.9, height=(0.2, 1.0)),
-        gradient=replace(s.gradient, height=(0.1, REST)),
-        comb=replace(s.comb, chance=0.1, height=(0.1, REST)),
-        spike=replace(s.spike, chance=0.15, height=(0.3, 0.8)),
+        bcg=replace(s.bcg, chance=0.7, height=(0.2, 1.0)),
+        gradient=replace(s.gradient, height=(0.05, REST)),
+        comb=replace(s.comb, chance=0.1, height=(0.05, REST)),
+        spike=replace(s.spike, chance=0.15, height=(0.1, REST)),
+        motion=replace(s.motion, height=(0.2, 1.0)),
         pacing=replace(s.pacing, chance=max(PACED, s.pacing.chance)),
     )
 

@@ -35,14 +35,15 @@ class AugmentSettings:
     wander : float
         Sinusoidal drift of 0.05–0.7 Hz, up to 2 QRS heights.
     recorded : float
-        Recorded noise (baseline wander and muscle) at 24 to −6 dB, as the Noise Stress Test defines them.
+        Recorded noise (baseline wander and muscle) at 24 to −9 dB, as the Noise Stress Test defines them; half of it
+        played at 0.5 to 8 times its speed: an electrode that moves does what the baseline does, faster.
     coloured : float
-        Noise of a random power law and level, 24 to −6 dB like the recorded one, half of it in bursts: what electrodes
+        Noise of a random power law and level, 24 to −9 dB like the recorded one, half of it in bursts: what electrodes
         do that move, and no record of ours holds.
     white : float
         White noise up to 0.15 QRS heights (standard deviation).
     motion : float
-        Electrode motion: bumps and bent steps at random times, of 50–300 ms, up to 1.5 QRS heights.
+        Electrode motion: bumps, bent steps, and steps that decay, at random times, of 25–300 ms, up to 3 QRS heights.
     mains : float
         50 or 60 Hz, up to 0.4 QRS heights.
     jumps : float
@@ -64,7 +65,7 @@ class AugmentSettings:
     recorded: float = 0.55
     coloured: float = 0.25
     white: float = 0.4
-    motion: float = 0.2
+    motion: float = 0.25
     mains: float = 0.15
     jumps: float = 0.1
     low_pass: float = 0.4
@@ -138,8 +139,12 @@ class Augment:
         total = np.zeros(n, np.float32)
         for _ in range(rng.integers(1, 3)):
             series = self.noise[rng.integers(len(self.noise))]
-            start = rng.integers(len(series) - n)
-            total += np.float32(rng.choice((-1, 1))) * series[start : start + n]
+            speed = 1.0 if rng.random() < 0.5 else float(np.exp(rng.uniform(np.log(0.5), np.log(8))))
+            speed = min(speed, (len(series) - 2) / n)
+            at = rng.uniform(0, len(series) - 1 - speed * n) + speed * np.arange(n)
+            whole = at.astype(np.int64)
+            part = series[whole] + (series[whole + 1] - series[whole]) * (at - whole).astype(np.float32)
+            total += np.float32(rng.choice((-1, 1))) * (part / max(float(part.std()), 1e-3))
         return _at_level(total, rng)
 
 
@@ -174,8 +179,8 @@ class Corrupted:
 
 
 def _at_level(noise: Rows, rng: Generator) -> Rows:
-    """Scale noise to a random ratio of signal to noise, 24 to −6 dB."""
-    power = 10 ** (-rng.uniform(-6, 24) / 10) / 8
+    """Scale noise to a random ratio of signal to noise, 24 to −9 dB."""
+    power = 10 ** (-rng.uniform(-9, 24) / 10) / 8
     return noise * np.float32(np.sqrt(power / max(float(np.mean(noise**2)), 1e-6)))
 
 
@@ -250,12 +255,19 @@ def _wander(n: int, rng: Generator) -> Rows:
 
 def _motion(n: int, rng: Generator) -> Rows:
     x = np.zeros(n, np.float32)
-    for _ in range(rng.integers(1, 7)):
-        part, bump = _bump(n, rng.uniform(0, n), rng.uniform(0.05, 0.3) * RATE / 2.5)
-        if rng.random() < 0.5:
-            bump = np.gradient(bump).astype(np.float32) if len(bump) > 1 else bump
+    height = 3 * rng.random() ** 1.5
+    for _ in range(rng.integers(1, 13)):
+        at, shape = rng.uniform(0, n), rng.integers(3)
+        width = np.exp(rng.uniform(np.log(0.025), np.log(0.3))) * RATE / 2.5
+        part, bump = _bump(n, at, width)
+        if shape == 1 and len(bump) > 1:
+            bump = np.gradient(bump).astype(np.float32)
             bump /= max(float(np.abs(bump).max(initial=0)), 1e-3)
-        x[part] += bump * np.float32(rng.uniform(-1.5, 1.5))
+        elif shape == 2:
+            part = slice(int(at), n)
+            t = np.arange(n - int(at), dtype=np.float32)
+            bump = (1 - np.exp(-t / (0.3 * width))) * np.exp(-t / (3 * width))
+        x[part] += bump * np.float32(height * rng.uniform(-1, 1))
     return x
 
 

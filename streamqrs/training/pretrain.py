@@ -16,9 +16,10 @@ import torch
 from streamqrs import model as models
 from streamqrs.model import read_sidecar
 from streamqrs.training.augment import Augment
-from streamqrs.training.dataset import Change, Windows
+from streamqrs.training.dataset import Windows
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import train
+from streamqrs.training.pauses import Pauses
 from streamqrs.training.plan import find_base, keep_plan
 from streamqrs.training.recipe import Mixed
 from streamqrs.training.recordings import Material, check_data, load_material
@@ -109,12 +110,12 @@ def pretrain(
         given["teacher"] = models.load(find_base(teacher)).sha256
     keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
-    plain: list[Change] = [Augment(noise=material.noise[:, :split])]
-    windows: Drawn = Windows(material.train, changes=plain)
+    pauses, plain = Pauses(), Augment(noise=material.noise[:, :split])
+    windows: Drawn = Windows(material.train, changes=[pauses, plain])
     if scanner:
         share = SHARE if teacher is None else 1.0
         room = make_scanner(scanner, settings.seed, data, without, share=share)
-        scanned = Windows(material.train, changes=[room, *plain])
+        scanned = Windows(material.train, changes=[pauses, room, plain])
         taught = None if teacher is None else Taught(windows, models.load(find_base(teacher)))
         windows = Mixed(scanned, taught, ORDINARY)
     network = new_network(preset, start, settings.seed)

@@ -65,7 +65,7 @@ class Recipe:
     scanner: str = NO_SCANNER
 
 
-_PLAIN = WindowSettings(edge=0.0, free=1.0, stretch=0.0, mix=0.0, edge_weight=1.0)
+_PLAIN = WindowSettings(edge=0.0, free=1.0, stretch=0.0, hurry=0.0, mix=0.0, edge_weight=1.0)
 _LIGHT = replace(
     AugmentSettings(**dict.fromkeys(AugmentSettings.__slots__, 0.0)), inverted=0.5, low_pass=0.1, high_pass=0.1
 )

@@ -25,8 +25,11 @@ from streamqrs.types import RATE
 from streamqrs.wfdb_files import load_wfdb
 
 FAR_S = 0.05
-"""A mark that would have to move this far, in s, is no R peak of this lead (a pacing stimulus ahead of it, most often):
-whether its QRS complex is at the one or at the other, nobody has said."""
+"""A mark that would have to move this far, in s, is no R peak of this lead: whether its QRS complex is at the one or at
+the other, nobody has said."""
+
+PACED = frozenset("/f")
+"""But beats of a pacemaker, whose marks lie at the stimulus: they count from there on, as far as marks are moved."""
 
 UNSURE_S = 0.15
 """So much around such a mark is unknown, in s."""
@@ -166,16 +169,18 @@ def _recording(
     labels: Iterable[tuple[str, ...]],
 ) -> Recording:
     ecg, beats, known = [], [], []
-    for x, (at, spans) in zip(record.p_signal.T, leads, strict=True):
+    codes = tuple(labels)
+    for x, (at, spans), code in zip(record.p_signal.T, leads, codes, strict=True):
         x = np.nan_to_num(x, nan=float(np.nanmedian(x)))
         moved = refine_marks(x, at, record.fs)
-        far = at[np.abs(moved - at) > FAR_S * record.fs]
+        paced = np.isin(np.array(code, dtype="U1"), sorted(PACED))
+        far = at[(np.abs(moved - at) > FAR_S * record.fs) & ~paced]
         peaks = position(moved, record.fs)
         y = resample(x, record.fs)
         ecg.append(y / qrs_height(y, peaks))
         beats.append(peaks)
         known.append(position(_without(spans, far, UNSURE_S * record.fs), record.fs))
-    return Recording(name, np.stack(ecg), tuple(beats), tuple(labels), tuple(known))
+    return Recording(name, np.stack(ecg), tuple(beats), codes, tuple(known))
 
 
 def _without(spans: NDArray[np.float64], at: NDArray[Any], around: float) -> NDArray[np.float64]:
