@@ -14,13 +14,16 @@ from streamqrs.records import read_record
 from streamqrs.scanner import PRESETS, ScannerSettings, Sequence, corrupt, read_sequences
 from streamqrs.types import RATE, Samples
 
-PACED = 0.2
-"""Chance of a recording to have pacing stimuli besides those that its patient has."""
+PACED = 0.25
+"""Chance of a recording to have pacing stimuli."""
 
-FLOW = {"1.5T": (0.9, 1.8), "3T": (1.2, 2.4), "7T": (2.0, 4.0)}
-"""Height in R of the magnetohydrodynamic effect in each scanner: the upper half of what is known of it, and more."""
+FLOW = {"1.5T": (1.0, 2.0), "3T": (1.3, 2.6), "7T": (2.0, 3.5)}
+"""Height in R of the magnetohydrodynamic effect in each scanner: the upper half of what is known of it."""
 
-REST = 0.35
+WIDTH_MS = (30, 120)
+"""Width of its lobes: the narrower half, which an ordinary model takes for QRS complexes."""
+
+REST = 0.25
 """Height in R of what a recorder's own filters leave of gradients, at most: the original's beats were marked by hand, so
 a person could see them."""
 
@@ -121,13 +124,14 @@ def scanner(preset: str) -> ScannerSettings:
         return s
     return replace(
         s,
-        mhd=replace(s.mhd, height=FLOW[preset]),
-        bcg=replace(s.bcg, chance=0.7, height=(0.2, 1.0)),
+        mhd=replace(s.mhd, height=FLOW[preset], width_ms=WIDTH_MS),
+        bcg=replace(s.bcg, chance=0.5, height=(0.1, 0.3), width_ms=(20, 60)),
         gradient=replace(s.gradient, height=(0.05, REST)),
         comb=replace(s.comb, chance=0.1, height=(0.05, REST)),
         spike=replace(s.spike, chance=0.15, height=(0.1, REST)),
-        motion=replace(s.motion, height=(0.2, 1.0)),
-        pacing=replace(s.pacing, chance=max(PACED, s.pacing.chance)),
+        motion=replace(s.motion, height=(0.1, 0.8)),
+        muscle=replace(s.muscle, height=(0.01, 0.05)),
+        pacing=replace(s.pacing, chance=PACED),
     )
 
 

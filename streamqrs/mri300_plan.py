@@ -13,12 +13,13 @@ from streamqrs.errors import SourceNotFound
 from streamqrs.scanner import PRESETS
 from streamqrs.scanner.settings import Range
 
-SEED = 5
-SEVERITY: Range = (1.0, 1.8)
+SEED = 8
+SEVERITY: Range = (1.35, 2.2)
+TEST_SEVERITY: Range = (1.1, 1.8)
 """Factor on the height of all noise; the recordings of a part are spread evenly, on a logarithmic scale, between these.
 
-Chosen so that the model ``base`` scores about what the original's did before its transfer, F1 63 % on validation and
-69 % on test. Five test recordings vary much from seed to seed (sd of F1 12 points)."""
+Chosen, with the seed (of 0–9), so that the model ``base`` scores about what the original's did before its transfer, F1
+63 % on validation and 69 % on test. Five test recordings vary much from seed to seed (sd of F1 14 points)."""
 
 FIELDS = {"1.5T": 0.4, "3T": 0.45, "7T": 0.15}
 """Share of each preset among the recordings of a part."""
@@ -63,7 +64,7 @@ are added to other hearts instead, whose R peaks are known."""
 PARTS = (
     Part("finetune", "f", 250, 50.0, SEVERITY, {"mitdb": 0.44, "qtdb": 0.36, "ludb": 0.20}, second_lead=0.25),
     Part("validation", "v", 50, 50.0, SEVERITY, {"mitdb": 0.4, "qtdb": 0.4, "ludb": 0.2}),
-    Part("test", "t", 5, 480.0, SEVERITY, {"mitdb": 1.0}),
+    Part("test", "t", 5, 480.0, TEST_SEVERITY, {"mitdb": 1.0}),
 )
 
 
