@@ -5,7 +5,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from streamqrs.training.unet import PRESETS, Predictor, UNet, UNetSettings, predict
+from streamqrs.training.predictor import Predictor
+from streamqrs.training.unet import PRESETS, UNet, UNetSettings, predict
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from streamqrs.errors import BadModel, MissingExtra
-from streamqrs.training.unet import Predictor, UNet, UNetSettings, predict
+from streamqrs.training.predictor import Predictor
+from streamqrs.training.unet import UNet, UNetSettings, predict
 from streamqrs.types import RATE, WINDOW
 
 FORMAT = 1
@@ -148,6 +149,7 @@ def to_onnx(network: UNet, path: Path) -> None:
     with warnings.catch_warnings():
         # the newer exporter needs a package more, and makes nothing better of a plain convolutional network
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding")  # of paddings: ONNX Runtime does it
         torch.onnx.export(
             Predictor(network).eval(),
             (torch.zeros(1, 1, WINDOW),),

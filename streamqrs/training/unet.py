@@ -10,7 +10,6 @@ Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import prod
@@ -21,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from streamqrs.types import WINDOW
 
@@ -157,32 +155,6 @@ class UNet(nn.Module):
         return {**stages, "head": self.head}
 
 
-class Predictor(nn.Module):
-    """A UNet as it runs: batch norms folded into the convolutions, softmax inside.
-
-    Inside, windows are images of height 1, for which ONNX Runtime has faster kernels than for rows.
-
-    Parameters
-    ----------
-    network : UNet
-        Is copied, not changed.
-    """
-
-    def __init__(self, network: UNet) -> None:
-        super().__init__()
-        self.network = deepcopy(network).eval()
-        for part in list(self.network.modules()):
-            if isinstance(part, _Conv):
-                part.fold()
-            elif isinstance(part, _Up):
-                part.up = _image(part.up)
-        self.network.head = _image(self.network.head)
-
-    def forward(self, ecg: Tensor) -> Tensor:
-        """Return probabilities, shape (b, 2, 750), of windows, shape (b, 1, 750)."""
-        return torch.softmax(self.network(ecg.unsqueeze(2)).squeeze(2), dim=1)
-
-
 def predict(network: UNet, windows: NDArray[np.float32], *, batch: int = 256) -> NDArray[np.float32]:
     """Probability of QRS.
 
@@ -226,13 +198,6 @@ class _Conv(nn.Module):
             x = functional.pad(x, self.pad)
         return functional.relu(self.norm(self.conv(x)))
 
-    def fold(self) -> None:
-        """Become one convolution of images; a tap of zero in front makes the padding the same on both sides."""
-        left, right = self.pad
-        folded = fuse_conv_bn_eval(self.conv, self.norm)
-        folded.weight = nn.Parameter(functional.pad(folded.weight, (right - left, 0)))
-        self.conv, self.norm, self.pad = _image(folded, pad=right), nn.Identity(), (0, 0)
-
 
 class _Up(nn.Module):
     """Bring the rate up by `stride`, and join what the encoder saw at that rate."""
@@ -268,9 +233,8 @@ class _Attention(nn.Module):
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take and return rows, shape (b, width, length), or images, shape (b, width, 1, length)."""
-        image = x.dim() == 4
-        rows = x.flatten(2).transpose(1, 2)
+        """Take and return shape (b, width, length)."""
+        rows = x.transpose(1, 2)
         b, length, width = rows.shape
         split = self.project(self.norm_in(rows) + self.place).reshape(b, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
@@ -278,19 +242,7 @@ class _Attention(nn.Module):
         mixed = torch.softmax(scores, -1) @ value
         rows = rows + self.join(mixed.transpose(1, 2).reshape(b, length, width))
         rows = rows + self.feed(self.norm_out(rows))
-        out = rows.transpose(1, 2)
-        return out.unsqueeze(2) if image else out
-
-
-def _image(layer: nn.Module, pad: int = 0) -> nn.Module:
-    """Give the same (transposed) convolution, with bias, for images of height 1."""
-    assert isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
-    assert layer.bias is not None
-    kind = nn.Conv2d if isinstance(layer, nn.Conv1d) else nn.ConvTranspose2d
-    size, stride = (1, layer.weight.shape[2]), (1, layer.stride[0])
-    image = kind(layer.in_channels, layer.out_channels, size, stride=stride, padding=(0, pad))
-    image.load_state_dict({"weight": layer.weight.detach().unsqueeze(2), "bias": layer.bias.detach()})
-    return image
+        return rows.transpose(1, 2)
 
 
 def _plain(value: Any) -> Any:
