@@ -265,11 +265,15 @@ class Detector:
         if peak and self._quality.usable:
             yield self._life.trigger(peak)
 
-    def _probabilities(self, windows: list[Window]) -> Samples:
+    def _probabilities(self, windows: list[Window]) -> Iterator[Samples]:
+        """What the network says about each window."""
         batch = np.stack([window.samples for window in windows])
-        values = self.model(batch)
-        values[still(batch)] = 0.0  # a flat line: nothing to ask the network about
-        return values
+        done = 0
+        for values in self.model.parts(batch):
+            seen = batch[done : done + len(values)]
+            values[still(seen)] = 0.0  # a flat line: nothing to ask the network about
+            done += len(values)
+            yield from values
 
     def _confirm(self, curve: Probabilities, known: int) -> list[Step]:
         if self.curves is not None and len(curve.values):

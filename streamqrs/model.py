@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib import resources
@@ -95,15 +95,17 @@ class Model:
         numpy.ndarray
             Shape (b, 750), float32, 0 to 1.
         """
-        if len(windows) <= BATCH:
-            return self._run(windows)
-        batches = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
-        run = self._pool.map if self._pool else map
-        return np.concatenate(list(run(self._run, batches)))
-
-    def _run(self, windows: Samples) -> Samples:
+        if len(windows) > BATCH:
+            return np.concatenate(list(self.parts(windows)))
         probabilities: Samples = self._session.run([self._output], {self._input: windows[:, None, :]})[0][:, 1]
         return probabilities
+
+    def parts(self, windows: Samples) -> Iterator[Samples]:
+        """Do the same batch by batch: what is asked for first is given while the other threads work on the rest."""
+        batches = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
+        if self._pool is None or len(batches) == 1:
+            return map(self, batches)
+        return self._pool.map(self, batches)
 
 
 def load(name: str | os.PathLike[str], *, threads: int = 1) -> Model:

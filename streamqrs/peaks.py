@@ -9,6 +9,7 @@ from streamqrs.types import Peak, Probabilities
 
 LONGEST = 250
 """A stretch of high probability is cut after this many samples (1 s), whatever the network says."""
+PLACES = np.arange(float(LONGEST))
 
 
 class Peaks:
@@ -60,6 +61,8 @@ class Peaks:
         above = np.zeros(len(held) + 2, np.bool_)  # no np.diff: its checks cost ten times the work on short pieces
         above[1:-1] = held >= self.low
         edges = np.flatnonzero(above[1:] != above[:-1])
+        if not len(edges):
+            return []
         stretches = [cut for begin, end in zip(edges[::2], edges[1::2], strict=True) for cut in _cut(begin, end)]
         start = self.stop - len(held)
         self._open = held[:0]
@@ -73,8 +76,8 @@ class Peaks:
 
     def _peak(self, stretch: NDArray[np.float32], start: int) -> Peak:
         p = stretch.astype(np.float64)
-        centre = np.dot(p, np.arange(len(p))) / p.sum()
-        return Peak(int(start) + float(centre), float(p.max()), self._known, int(start) + len(p))
+        centre = p.dot(PLACES[: len(p)]) / np.add.reduce(p)
+        return Peak(int(start) + float(centre), float(np.maximum.reduce(p)), self._known, int(start) + len(p))
 
 
 def _cut(begin: int, end: int) -> list[tuple[int, int]]:

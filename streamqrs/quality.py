@@ -129,12 +129,12 @@ def still(windows: Samples) -> NDArray[np.bool_]:
 def standstill(samples: Samples) -> Literal["flat", "rails"] | None:
     """Say whether the newest second of a normalised window, shape (750,), stands still, and how."""
     newest = samples[-round(FLAT_S * RATE) :]
-    if float(np.ptp(newest)) < STILL:
-        return "flat"
     still = np.ones(len(newest), np.bool_)
     np.less(np.abs(newest[1:] - newest[:-1]), STILL, out=still[1:])
     if np.count_nonzero(still) <= len(still) // 4:  # a sample counts twice at most below
         return None
+    if float(np.ptp(newest)) < STILL:
+        return "flat"
     low, high = (np.abs(newest - end) < STILL for end in (newest.min(), newest.max()))
     at_low, at_high = (float((still & end).mean()) for end in (low, high))
     return "rails" if min(at_low, at_high) > 0.1 and at_low + at_high > 0.5 else None

@@ -27,6 +27,8 @@ LONGEST_RR = 625
 """Longest interval of a chain in samples at 250 Hz (2.5 s); after a longer pause a new chain begins."""
 IRREGULAR = 0.2
 """Share of intervals that follow no rhythm: ectopic beats, pauses, atrial fibrillation."""
+LEAST = math.log(0.35)
+ROOT_TWO_PI = math.sqrt(2 * math.pi)
 FLOOR = math.log(IRREGULAR / math.log(2.2 / 0.35))
 RESTART = -6.0
 """Log likelihood of a chain that begins anew, against one that goes on."""
@@ -170,7 +172,7 @@ class Rhythm:
         if node.rr is None:
             return node.score
         overdue = (moment - node.peak.at) / node.rr - 1.2
-        return node.score - self.weight * min(max(4 * overdue, 0.0), -RESTART)
+        return node.score if overdue <= 0.0 else node.score - self.weight * min(4 * overdue, -RESTART)
 
 
 def _log_odds(p: float) -> float:
@@ -180,14 +182,17 @@ def _log_odds(p: float) -> float:
 
 def _likelihood(interval: float, rr: float | None, spread: float) -> float:
     """Log density of the log of an interval after a running RR interval: normal, with a floor for the irregular."""
-    fast = min(math.log(interval / RESTING_RR) / RESTING_SPREAD, 0.0)
-    rate = max(-0.5 * fast * fast, FASTEST)
+    rate = 0.0
+    if interval < RESTING_RR:
+        fast = math.log(interval / RESTING_RR) / RESTING_SPREAD
+        rate = max(-0.5 * fast * fast, FASTEST)
     if rr is None:
         return rate + FLOOR
     off = math.log(interval / rr)
-    normal = (1 - IRREGULAR) / (spread * math.sqrt(2 * math.pi)) * math.exp(-0.5 * (off / spread) ** 2)
-    too_short = min(off - math.log(0.35), 0.0)  # a third of the running interval is hardly ever a heart's
-    return rate + math.log(normal + math.exp(FLOOR + 6 * too_short))
+    normal = (1 - IRREGULAR) / (spread * ROOT_TWO_PI) * math.exp(-0.5 * (off / spread) ** 2)
+    # a third of the running interval is hardly ever a heart's
+    floor = FLOOR if off >= LEAST else FLOOR + 6 * (off - LEAST)
+    return rate + math.log(normal + math.exp(floor))
 
 
 def _follow(interval: float, rr: float | None, spread: float) -> tuple[float, float]:

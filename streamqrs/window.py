@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from streamqrs.types import WINDOW, Samples, Window
 
+ROWS = 32
+"""Windows that are normalised together: what a core's cache holds."""
+
 SHORTEST = 125
 """A stream that ends before this many samples (0.5 s) gives no window at all."""
 
@@ -94,10 +97,12 @@ def normalise(windows: NDArray[np.float32]) -> NDArray[np.float32]:
         Shape (b, n), float32, mean 0 and standard deviation 1 in each row. Each row depends on its own samples only,
         bit for bit.
     """
-    x = np.array(windows, dtype=np.float64, order="C")
-    scale = np.abs(x).max(axis=1, keepdims=True)
-    x -= x.mean(axis=1, keepdims=True)
-    sd = np.sqrt(np.square(x).mean(axis=1, keepdims=True))
-    flat = sd <= 1e-6 * scale
-    out: NDArray[np.float32] = np.divide(x, sd, out=np.zeros_like(x), where=~flat).astype(np.float32)
+    out = np.zeros(windows.shape, np.float32)
+    for at in range(0, len(windows), ROWS):
+        x = np.array(windows[at : at + ROWS], dtype=np.float64, order="C")
+        scale = np.abs(x).max(axis=1, keepdims=True)
+        x -= x.mean(axis=1, keepdims=True)
+        sd = np.sqrt(np.square(x).mean(axis=1, keepdims=True))
+        flat = sd <= 1e-6 * scale
+        np.divide(x, sd, out=out[at : at + ROWS], where=~flat, casting="same_kind")
     return out
