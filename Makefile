@@ -31,6 +31,7 @@ lint: $(VENV)/.all
 # an hour on two cores; the models and the data of the moment
 bench: $(VENV)/.bench tools
 	$(BIN)/streamqrs bench latency --out bench/results
+	$(BIN)/streamqrs bench engine --realtime --out bench/results
 	$(BIN)/streamqrs bench end-to-end --transport lsl --out bench/results
 	$(BIN)/streamqrs bench end-to-end --transport mqtt --chunk 8 --out bench/results
 	$(BIN)/streamqrs bench throughput --hours 24 --out bench/results

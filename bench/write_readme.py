@@ -15,6 +15,7 @@ RESULTS = HERE / "results"
 LATENCY = HERE.parent / "docs" / "latency.md"
 PARTS = (
     "latency",
+    "engine",
     "end-to-end-lsl",
     "end-to-end-mqtt",
     "throughput",
@@ -181,8 +182,30 @@ def peers(given):
     return "\n\n".join([" ".join([said, *notes]), *parts])
 
 
+def engine(given):
+    at_once, aligned = given["at_once"], given["aligned"]
+    spread = at_once["response"]
+    rows = [["**last sample in → trigger out**", *(number(spread[c], 3) for c in ("mean", "p50", "p99", "max"))]]
+    rows += [[name, *(number(q[c], 3) for c in ("mean", "p50", "p99", "max"))] for name, q in at_once["stages"].items()]
+    asked = f"; {'; '.join(given['realtime'])}" if given["realtime"] else ""
+    said = (
+        f"Source, engine and output in one process, {given['rate']:g} Hz live, {given['chunk']} sample(s) a chunk: "
+        f"wall time in ms of {spread['count']:.0f} triggers, p99.9 {number(spread['p99_9'], 3)}{asked}."
+    )
+    parts = [said, table(["the engine alone", "mean", "p50", "p99", "max"], rows)]
+    if aligned and aligned["off"]:
+        off = aligned["off"]
+        parts.append(
+            f"With `--align {aligned['align_ms']:g}`, {off['count']:.0f} triggers left {number(off['p50'], 3)} ms "
+            f"after R + {aligned['align_ms']:g} ms (p99 {number(off['p99'], 3)}, max {number(off['max'], 3)}); "
+            f"{aligned['late']} would have been late and were not sent."
+        )
+    return "\n\n".join([*parts, picture("the engine alone", "engine")]).strip()
+
+
 TITLES = {
     "latency": ("Triggers: delay, jitter and F1 by look-ahead; wall time by stage", latency),
+    "engine": ("The engine's own wall time; aligned triggers", engine),
     "end-to-end-lsl": ("From R to a subscriber, LSL in", journey),
     "end-to-end-mqtt": ("From R to a subscriber, MQTT in", journey),
     "throughput": ("Throughput", throughput),
@@ -226,8 +249,8 @@ def main():
 def filled(text, found):
     """Text with the figures of what was found between its marks."""
     blocks = {
-        "curve": ("latency", curve), "wall": ("latency", wall), "lsl": ("end-to-end-lsl", journey),
-        "mqtt": ("end-to-end-mqtt", journey),
+        "curve": ("latency", curve), "wall": ("latency", wall), "engine": ("engine", engine),
+        "lsl": ("end-to-end-lsl", journey), "mqtt": ("end-to-end-mqtt", journey),
     }  # fmt: skip
     for block, (name, write) in blocks.items():
         if name in found and (block != "wall" or found[name]["wall"]):

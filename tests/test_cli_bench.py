@@ -61,7 +61,7 @@ def test_latency_prints_and_writes_and_draws_and_the_readme_takes_it(tmp_path, c
     write_readme.main()
     readme = (tmp_path / "README.md").read_text()
     assert "## Triggers: delay, jitter and F1" in readme
-    assert "Not measured yet: end-to-end-lsl" in readme
+    assert "Not measured yet: engine, end-to-end-lsl" in readme
     latency = (tmp_path / "latency.md").read_text()
     assert latency.startswith("before\n<!-- bench:curve -->\nModel ")
     assert latency.endswith("<!-- /bench:curve -->\nafter\n")
@@ -85,12 +85,31 @@ def test_throughput_and_peers_as_tables(tmp_path, capsys, write_readme):
     assert "| streamqrs mri |" in readme
 
 
+def test_the_engine_alone(tmp_path, capsys, write_readme):
+    out = tmp_path / "results"
+    bench("engine", "--seconds", 8, "--align", 90, "--out", out)
+    text = capsys.readouterr().out
+    assert "last sample in, trigger out" in text
+    given = json.loads((out / "engine.json").read_text())
+    assert given["at_once"]["response"]["count"] > 5
+    assert set(given["at_once"]["stages"]) == {"waiting for the detector", "detector", "hand-over"}
+    aligned = given["aligned"]
+    assert aligned["late"] + (aligned["off"] or {"count": 0})["count"] == pytest.approx(
+        given["at_once"]["response"]["count"], abs=1
+    )
+    assert (out / "engine.png").read_bytes().startswith(b"\x89PNG")
+    write_readme.main()
+    assert "## The engine's own wall time; aligned triggers" in (tmp_path / "README.md").read_text()
+
+
 def test_what_is_typed_wrong_is_one_line(capsys):
     assert "no record x in sim" in failure(capsys, "latency", "--data", "sim", "--records", "x", "--seconds", 0)
     assert "minutes are 0" in failure(capsys, "latency", "--data", "sim", "--minutes", 0)
     assert "no data 'nowhere'" in failure(capsys, "peers", "--data", "nowhere", code=1)
     assert "hours are 0" in failure(capsys, "throughput", "--hours", 0)
     assert "seconds are 1" in failure(capsys, "end-to-end", "--seconds", 1)
+    assert "seconds are 1" in failure(capsys, "engine", "--seconds", 1)
+    assert "align is 5 ms" in failure(capsys, "engine", "--align", 5, "--seconds", 6)
     assert "--chunk is 0" in failure(capsys, "end-to-end", "--chunk", 0)
     assert "--broker is ':x'" in failure(capsys, "end-to-end", "--broker", ":x")
     assert "no model 'x'" in failure(capsys, "end-to-end", "--model", "x", code=1)

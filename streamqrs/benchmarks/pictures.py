@@ -52,18 +52,21 @@ def draw_lookahead(points: Sequence[Mapping[str, Any]], path: Path, *, title: st
         figure.savefig(path)
 
 
-def draw_delays(offsets_ms: Numbers, path: Path, *, title: str, xlabel: str = "trigger after R in ms") -> None:
+def draw_delays(
+    offsets_ms: Numbers, path: Path, *, title: str, xlabel: str = "trigger after R in ms", bin_ms: float = 1.0
+) -> None:
     """Draw a histogram of delays, shape (n,), in ms."""
-    low, high = np.quantile(offsets_ms, [0.002, 0.998])
-    edges = np.arange(np.floor(low) - 1.5, np.ceil(high) + 2.5)
+    low, high = np.quantile(offsets_ms, [0.002, 0.998]) / bin_ms
+    edges = np.arange(np.floor(low) - 1.5, np.ceil(high) + 2.5) * bin_ms
     with use_style():
         figure = _figure(6.5, 2.8)
         axes = figure.subplots()
         axes.hist(np.clip(offsets_ms, edges[0], edges[-1]), edges, color=COLOURS["trigger"], alpha=0.85)
+        digits = 1 if bin_ms >= 1 else 2
         for q in (0.05, 0.5, 0.95):
             at = float(np.quantile(offsets_ms, q))
             axes.axvline(at, color=COLOURS["beat"], lw=1, ls="-" if q == 0.5 else "--")
-            axes.annotate(f"p{100 * q:g} {at:.1f}", (at, 1.0), xycoords=("data", "axes fraction"), fontsize=8,
+            axes.annotate(f"p{100 * q:g} {at:.{digits}f}", (at, 1.0), xycoords=("data", "axes fraction"), fontsize=8,
                           xytext=(2, -8), textcoords="offset points", color=COLOURS["beat"])  # fmt: skip
         axes.set(title=title, xlabel=xlabel, ylabel="triggers")
         figure.savefig(path)

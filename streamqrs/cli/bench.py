@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamqrs.cli import bench_engine, bench_soak
 from streamqrs.cli import bench_report as report
-from streamqrs.cli import bench_soak
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -233,6 +233,7 @@ def peers(
         draw_peers(drawn, out / f"peers_{name}.png", title=f"{Path(data).name}, within 150 ms")
 
 
+app.command("engine")(bench_engine.command)
 app.command("soak")(bench_soak.command)
 
 
