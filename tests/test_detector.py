@@ -112,6 +112,23 @@ def test_every_trigger_is_confirmed_or_withdrawn_once_and_within_a_second():
     assert sum(b.id in triggers for b in confirmed) > 0.9 * len(confirmed[4:])
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_heart_at_215_is_triggered_at_each_beat(seed):
+    """No cap on the heart rate below 220: a patient of 200 beats per minute, played faster."""
+    patient = VirtualPatient(500, seed, heart_rate=200)
+    ecg = patient.read(25 * 500)
+    rate = 500 * 215 / 200
+    truth = np.array([index for index, _ in patient.take_beats()]) / rate
+    truth = truth[(truth > 3.5) & (truth < truth[-1] - 1)]
+    assert 60 / np.median(np.diff(truth)) > 210
+    events = stream(ecg, [100] * 124, rate, model="base", gate=True)
+    for kind in ("trigger", "beat"):
+        times = np.array([b.time for b in events if b.kind == kind and truth[0] - 0.1 < b.time < truth[-1] + 0.1])
+        assert len(times) == len(truth)
+        assert np.abs(times - truth).max() < 0.06
+    assert np.median([b.heart_rate for b in events if b.kind == "beat" and b.heart_rate]) > 205
+
+
 @pytest.mark.parametrize("rate", [250.0, 1000.0])
 def test_known_never_lies(rate):
     """Samples up to `known`, and no more, lead to the same event; one sample less does not."""
