@@ -16,8 +16,10 @@ if [ "$1" = venv ]; then
     install "python$version-venv" || { echo "cannot make a virtual environment: install python$version-venv"; exit 1; }
     exec "$2" -m venv "$3"
 fi
-for program in mosquitto openssl chromium; do
-    command -v $program >/dev/null || [ -x /usr/sbin/$program ] || install $program ||
+for program in mosquitto mosquitto_sub openssl chromium; do
+    package=$program
+    [ $program = mosquitto_sub ] && package=mosquitto-clients
+    command -v $program >/dev/null || [ -x /usr/sbin/$program ] || install $package ||
         echo "$program is not here and cannot be installed: its tests are skipped"
 done
 exit 0
