@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,11 +122,16 @@ class _Reader:
     def _listen(self, stream: Stream, index: int) -> None:
         """Read a stream until it is lost."""
         inlet = load().StreamInlet(stream.handle, max_buflen=BUFFER_S, recover=False)
-        correction = self._wait(lambda: inlet.time_correction(PULL_S), CORRECT_S)
+        # the first look at the clock takes 0.6 s: after an outage samples are gathered meanwhile
+        again = self._opened
+        correction = None if again else self._correct(inlet)
         if self._wait(lambda: inlet.open_stream(PULL_S) or True, CORRECT_S) is None:
             raise load().util.LostError
-        if not self._opened:
+        if again:
+            correction = self._correct(inlet)
+        else:
             inlet.flush()
+        offset_s = correction or 0.0
         least, most = max(1, int(stream.rate * GATHER_S)), min(max(round(stream.rate / 20), 32), 1024)
 
         def pull() -> tuple[Samples, NDArray[np.float64]]:
@@ -151,14 +156,20 @@ class _Reader:
                     self._lost, search = False, None
                     self._complain("is back")
                 heard = now
-                for piece in self.track.push(samples, stamps + (correction or 0.0), now):
-                    self._pump.tell(Chunk(piece.samples, piece.start, rate, piece.time, now))
+                # a step of the offset moves times, and is no loss of samples
+                moved_s = (correction or 0.0) - offset_s
+                for piece in self.track.push(samples, stamps + offset_s, now):
+                    self._pump.tell(Chunk(piece.samples, piece.start, rate, piece.time + moved_s, now))
             elif now - heard > SILENT_S:
                 self._say_lost(stream)
                 search = search or Search()
                 if now - heard > REOPEN_S or self._is_elsewhere(stream, search):
                     return
         raise InterruptedError
+
+    def _correct(self, inlet: Any) -> float | None:
+        """Ask for the first clock offset in s; None if there is no answer."""
+        return self._wait(lambda: float(inlet.time_correction(PULL_S)), CORRECT_S)
 
     def _open(self, stream: Stream, index: int, rate: float) -> None:
         if self._opened:

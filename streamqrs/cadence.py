@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-MARGIN_S = 0.22
+MARGIN_S = 0.2
 """Silence beyond what is usual, in s, after which samples are taken to be missing."""
 MEMORY_S = 10.0
 """Time constant with which an interval is forgotten, in s."""

@@ -13,13 +13,19 @@ import time
 import uuid
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 PATIENCE_S = 30.0
 
 
 def pytest_configure(config):
-    """Give LSL a session of its own, here and in the processes that tests start: no foreign stream is seen."""
+    """Give LSL a session of its own, here and in the processes that tests start; and no test a time limit of its own.
+
+    No foreign stream is seen then, and a busy machine fails no test.
+    """
+    hypothesis.settings.register_profile("no clock", deadline=None)
+    hypothesis.settings.load_profile("no clock")
     folder = tempfile.TemporaryDirectory(prefix="streamqrs-lsl-")
     config.add_cleanup(folder.cleanup)
     file = Path(folder.name) / "lsl_api.cfg"

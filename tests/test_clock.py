@@ -42,6 +42,27 @@ def test_a_jump_is_followed_and_counted(jump):
     assert clock.jumps == 1
 
 
+@pytest.mark.parametrize("jitter", [0.0, 0.02])
+@pytest.mark.parametrize("step", [0.006, 0.05, -0.05, 0.25])
+def test_a_step_too_small_for_a_jump_is_followed_within_4_s(step, jitter):
+    rng = np.random.default_rng(2)
+    clock, errors = ClockMap(250), []
+    for k in range(0, 60 * 250, 5):
+        true = k / 250 * (1 + 1e-4) + step * (k >= 30 * 250)
+        clock.push(k, true + rng.uniform(-jitter, jitter))
+        errors.append(abs(clock.time(k) - true))
+    settled = np.array(errors)[np.arange(len(errors)) * 5 / 250 >= 34]
+    assert settled.max() < 0.005
+    assert clock.jumps == 0
+
+
+def test_a_burst_of_late_stamps_is_no_step():
+    clock = ClockMap(250)
+    for k in range(0, 60 * 250, 5):
+        clock.push(k, k / 250 + 0.05 * (7500 <= k < 7750))
+        assert abs(clock.time(k) - k / 250) < 0.005
+
+
 def test_a_single_wild_stamp_is_passed_over():
     clock = ClockMap(250)
     for k in range(0, 5000, 5):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamqrs import Beat, Detector, Gap, Started, run
+from streamqrs import Beat, Chunk, Detector, Gap, Started, run
 from streamqrs.errors import SourceLost
 from streamqrs.ports import open_source
 from streamqrs.summary import Summary
@@ -122,9 +122,19 @@ def test_a_device_that_is_killed_and_comes_back(patient, name, measured, away_s)
         killed = time.monotonic()
         await asyncio.sleep(away_s)
         patient("--seed", "2")
+        returned = await asyncio.to_thread(made, since=killed)
         await keeper.until(lambda: keeper.of(Gap, since=killed, reason="lost"))
         await keeper.until(lambda: all(after(keeper, kind)[2:] for kind in ("trigger", "beat")))
-        return keeper, killed, summary
+        return keeper, killed, returned, summary
+
+    def made(since):
+        """When the stream was made that came after the first one, in s on the LSL clock."""
+        import pylsl
+
+        while True:
+            for info in pylsl.resolve_byprop("name", name, timeout=1.0):
+                if info.created_at() > since:
+                    return info.created_at()
 
     def end_of_gaps(keeper):
         # on a busy machine a silence may come to nothing later on: it resets nothing
@@ -133,11 +143,13 @@ def test_a_device_that_is_killed_and_comes_back(patient, name, measured, away_s)
     def after(keeper, kind):
         return [b for _, b in keeper.of(Beat, kind=kind) if b.time > end_of_gaps(keeper)]
 
-    keeper, killed, summary = during(name, scenario)
+    keeper, killed, returned, summary = during(name, scenario)
     gaps, back_s = keeper.of(Gap, since=killed), end_of_gaps(keeper)
     measured("gap said after the kill, s", round(gaps[0][0] - killed, 2))
     first_trigger = after(keeper, "trigger")[0]
     measured("first trigger after the first new sample, s", round(first_trigger.known - back_s, 2))
+    measured("first sample heard after the device was made, s", round(back_s - returned, 2))
+    measured("first trigger known after the device was made, s", round(first_trigger.known - returned, 2))
     assert first_trigger.known - back_s < 4  # on the source's clock
     fired = [b.time for _, b in keeper.of(Beat, kind="trigger")]
     assert not [t for t in fired if gaps[0][1].time + 0.1 < t < back_s]
@@ -197,6 +209,59 @@ def test_a_channel_that_is_gone_when_the_device_comes_back_ends_the_run_with_one
         SourceLost, match=f"'{name}' came back changed: .* has no channel 'ECG'.*allowed are Fz, Cz, Pz"
     ):
         during(name, scenario, gate=False)
+
+
+def test_a_step_of_the_clock_offset_moves_times_and_is_no_loss(start, name, monkeypatch):
+    """The stream is real; what liblsl says of its clock is set 50 ms on after the first time."""
+    import pylsl
+
+    real, asked = pylsl.StreamInlet.time_correction, []
+
+    def stepped(inlet, timeout):
+        offset = real(inlet, timeout)
+        asked.append(offset)
+        return offset + 0.05 * (len(asked) > 1)
+
+    monkeypatch.setattr(pylsl.StreamInlet, "time_correction", stepped)
+    monkeypatch.setattr("streamqrs.adapters.lsl_source.CORRECT_S", 2.0)
+    start(sys.executable, Path(__file__).with_name("lsl_outlet.py"), name, "--rate", "500")
+
+    async def go():
+        chunks = []
+        async with open_source(f"lsl:{name}", timeout=LIMIT_S) as source:
+            async for item in source:
+                chunks.append(item)
+                if item.start > 2500:
+                    break
+        return chunks
+
+    chunks = asyncio.run(go())
+    assert len(asked) > 1
+    ends = np.array([chunk.start + len(chunk.samples) for chunk in chunks])
+    assert [chunk.start for chunk in chunks[1:]] == ends[:-1].tolist()
+    assert len({chunk.samples[0] / 100 - chunk.start for chunk in chunks}) == 1
+    first, *_, last = chunks
+    late = last.time - first.time - (last.start - first.start) / 500
+    assert late == pytest.approx(0.05, abs=0.005)
+
+
+def test_a_channel_that_has_moved_is_heard_by_its_label(start, name):
+    device = Path(__file__).with_name("lsl_outlet.py")
+    first = start(sys.executable, device, name, "--type", "EEG", "--labels", "Fz,ECG")
+
+    async def go():
+        async with open_source(f"lsl:{name}", timeout=LIMIT_S) as source:
+            async for item in source:
+                if first.poll() is None:
+                    first.kill()
+                    first.wait()
+                    start(sys.executable, device, name, "--type", "EEG", "--labels", "Fz,Cz,Pz,ECG,Oz")
+                    jumped = item.start + len(item.samples)
+                elif isinstance(item, Chunk) and item.start > jumped + 50:
+                    break
+        return item.samples % 100
+
+    assert set(asyncio.run(go()).tolist()) == {3.0}  # in channel 3 now
 
 
 def test_64_channels_are_heard_without_a_loss(start, name, measured):

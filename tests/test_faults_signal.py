@@ -132,6 +132,8 @@ CLOCKS = {  # stamps as they come, as they should be, and the time in s by which
     "an hour forward": (EVEN + 3600 * (EVEN >= 15), EVEN + 3600 * (EVEN >= 15), 17),
     "an hour back": (EVEN - 3600 * (EVEN >= 15), EVEN - 3600 * (EVEN >= 15), 17),
     "200 ppm": (EVEN * (1 + 200e-6), EVEN * (1 + 200e-6), 10),
+    "a step of 50 ms": (EVEN + 0.05 * (EVEN >= 15), EVEN + 0.05 * (EVEN >= 15), 19),
+    "a step of 10 ms back": (EVEN - 0.01 * (EVEN >= 15), EVEN - 0.01 * (EVEN >= 15), 19),
     "jitter of 20 ms": (EVEN + np.random.default_rng(3).uniform(-0.02, 0.02, LENGTH), EVEN, 10),
 }
 
