@@ -3,7 +3,7 @@
 The count is the truth: it has no jitter and never runs backwards. The stamps that come with the chunks say where its
 zero lies and how fast the source's clock runs against its nominal rate. A line is fitted to them that forgets the
 past over `MEMORY_S`; its slope is held near the nominal rate by what is known of quartz clocks, until the stamps
-say otherwise. Where the stamps stay to one side of the line for some seconds, the clock was stepped, and the line is
+say otherwise. Stamps far off the line count as if they were nearer. Where the stamps stay to one side of the line for some seconds, the clock was stepped, and the line is
 moved there at once; further than `JUMP_S`, it is begun anew.
 """
 
@@ -40,6 +40,7 @@ class ClockMap:
 
     _line: _Line
     _watch: _Watch
+    _strangers: int
 
     def __init__(self, rate: float) -> None:
         self.rate = float(rate)
@@ -68,14 +69,16 @@ class ClockMap:
             return
         elapsed = (sample - self._origin[0]) / self.rate
         error = time - self._origin[1] - elapsed
-        if abs(error - self._line.error(elapsed)) > JUMP_S:
+        line = self._line.error(elapsed)
+        if abs(error - line) > JUMP_S:
             self._strangers += 1
             if self._strangers >= PATIENCE:
                 self._anchor(sample, time)
                 self.jumps += 1
             return
         self._strangers = 0
-        self._line.fit(elapsed, error)
+        bound = self._watch.bound
+        self._line.fit(elapsed, line + min(max(error - line, -bound), bound))
         self._line = self._watch.push(elapsed, error, self._line)
 
     def time(self, sample: float) -> float:
@@ -130,27 +133,38 @@ class _Line:
 
 
 class _Watch:
-    """Finds steps of a clock: blocks of stamps that lie off the line as it was before them, all to one side."""
+    """Finds steps of a clock: blocks of stamps that lie off the line as it was before them, all to one side.
+
+    Attributes
+    ----------
+    bound : float
+        How far off the line a stamp may count, in s.
+    """
 
     def __init__(self, line: _Line) -> None:
         self._before = replace(line)
-        self._blocks, self._noise, self._last = 0, 0.0, 0.0
+        self.bound = math.inf
+        self._blocks, self._spread, self._noise, self._last = 0, 0.0, 0.0, 0.0
         self._off: list[float] = []
         self._begin(0.0)
 
     def _begin(self, elapsed: float) -> None:
-        self._from, self._n, self._sum = elapsed, 0, 0.0
+        self._from, self._n, self._sum, self._size = elapsed, 0, 0.0, 0.0
 
     def push(self, elapsed: float, error: float, line: _Line) -> _Line:
         """Take a stamp and the line fitted to it; return that line, or the one to go on with."""
         self._n += 1
-        self._sum += error - self._before.error(elapsed)
+        off = error - self._before.error(elapsed)
+        self._sum += off
+        self._size += min(abs(off), self.bound)
         if elapsed - self._from < BLOCK_S:
             return line
-        mean = self._sum / self._n
+        mean, size = self._sum / self._n, self._size / self._n
         self._begin(elapsed)
         least = max(STEP_S, SURE * self._noise)
         self._blocks += 1
+        self._spread += (size - self._spread) / min(self._blocks, BLOCKS)
+        self.bound = STEP_S + SURE * self._spread if self._blocks > 2 * PATIENCE else math.inf
         # changes are bounded: a step must not hide in the noise that it makes
         change = abs(mean - self._last)
         self._noise += (min(change, 2 * least) - self._noise) / min(self._blocks, BLOCKS)
