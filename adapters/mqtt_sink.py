@@ -19,17 +19,18 @@ each beat once.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from streamqrs.adapters.ha_discovery import heart_rate_sensor
 from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within, expiry
+from streamqrs.adapters.mqtt_status import status, to_json
 from streamqrs.adapters.mqtt_target import Broker, reason
 from streamqrs.adapters.retry import pauses
 from streamqrs.errors import SinkError
@@ -111,12 +112,22 @@ class MqttSink:
         self._stack = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
         self._keeper: asyncio.Task[None] | None = None
+        self._tell: Callable[[Problem], object] = lambda problem: log.warning("%s: %s", problem.where, problem.message)
+
+    def attach(self, tell: Callable[[Problem], object]) -> None:
+        """Take the function that shows a problem; without one it is logged."""
+        self._tell = tell
+
+    @property
+    def undelivered(self) -> int:
+        """Events that were given up for want of a connection: triggers dropped, and what the store had to give up."""
+        return self.counts["triggers_dropped"] + self.counts["overflow"]
 
     async def __aenter__(self) -> Self:
         """Connect and say ``online``."""
         import aiomqtt
 
-        self._will = aiomqtt.Will(f"{self._base}/status", _json(_status("offline")), qos=1, retain=True)
+        self._will = aiomqtt.Will(f"{self._base}/status", to_json(status("offline")), qos=1, retain=True)
         try:
             link = await connect_within(self._stack, self._broker, self._timeout_s, will=self._will)
         except (Refused, Unreachable) as exc:
@@ -150,7 +161,7 @@ class MqttSink:
 
     async def send(self, event: Event, /) -> None:
         """Take an event: a trigger is published at once, everything else after what came before it."""
-        message = _json(self._encoder.encode(event))
+        message = to_json(self._encoder.encode(event))
         match event:
             case Beat(kind="trigger"):
                 self.counts["triggers"] += 1
@@ -162,7 +173,7 @@ class MqttSink:
                 if event.kind == "beat" and rate is not None and math.isfinite(rate):
                     time_s = round(float(event.time), 6) if math.isfinite(event.time) else None
                     body = {"version": VERSION, "heart_rate": round(float(rate), 3), "time": time_s}
-                    self._newest[f"{self._base}/hr"] = _json(body)
+                    self._newest[f"{self._base}/hr"] = to_json(body)
             case Gap() | Quality() | Problem():
                 self.counts[_COUNTED[type(event)]] += 1
                 self._keep_for(f"{self._base}/event", message)
@@ -203,7 +214,7 @@ class MqttSink:
             self.counts["overflow"] += 1
 
     def _say(self, state: str) -> None:
-        self._newest[f"{self._base}/status"] = _json(_status(state, self._started, self.counts, self.summary))
+        self._newest[f"{self._base}/status"] = to_json(status(state, self._started, self.counts, self.summary))
         self._wake()
 
     def _wake(self) -> None:
@@ -223,7 +234,9 @@ class MqttSink:
                         tasks.create_task(self._publish(link.client), name=f"publisher of {self.name}")
                         tasks.create_task(self._tell_regularly(), name=f"status of {self.name}")
                 except* aiomqtt.MqttError as errors:
-                    log.warning("%s: connection lost: %s", self.name, link.lost or reason(_first(errors)))
+                    why = link.lost or reason(_first(errors))
+                    self._complain(f"connection lost: {why}: beats are kept for later, triggers are dropped")
+                since, dropped = time.monotonic(), self.counts["triggers_dropped"]
                 self._link = self._asked_s = None
                 self._receipt_s = 0.0
                 self._store.extendleft(reversed(self._flight))
@@ -233,7 +246,11 @@ class MqttSink:
                 await self._stack.aclose()
                 link = await self._reconnect()
                 self.counts["reconnects"] += 1
-                log.warning("%s: connected again", self.name)
+                dropped = self.counts["triggers_dropped"] - dropped
+                self._complain(
+                    f"connected again after {time.monotonic() - since:.1f} s: {len(self._store)} messages follow, "
+                    f"{dropped} triggers were dropped"
+                )
                 self._newest |= self._retained
                 self._say("online")
         finally:
@@ -245,14 +262,22 @@ class MqttSink:
             await asyncio.sleep(TELL_S)
             self._say("online")
 
+    def _complain(self, message: str) -> None:
+        self._tell(Problem(self.name, message))
+
     async def _reconnect(self) -> Link:
-        waits = pauses()
+        """Try until there is a connection again, telling of each new reason for failing but those of every outage."""
+        waits, told = pauses(), ""
         while True:
             await asyncio.sleep(next(waits))
             try:
                 return await self._stack.enter_async_context(connect(self._broker, will=self._will))
-            except (Refused, Unreachable) as exc:
+            except Unreachable as exc:
                 log.info("%s", exc)
+            except Refused as exc:
+                if str(exc) != told:
+                    told = str(exc)
+                    self._complain(f"{told.removeprefix(f'{self.name}: ')}: trying again")
 
     async def _publish(self, client: aiomqtt.Client) -> None:
         """Publish what waits, in order: a beat is given up only when the broker has it."""
@@ -292,24 +317,3 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def _until_gone(link: Link) -> None:
     await asyncio.shield(link.gone)
-
-
-def _status(
-    state: str, started: Started | None = None, counts: Counter[str] | None = None, summary: Summary | None = None
-) -> dict[str, Any]:
-    status: dict[str, Any] = {"version": VERSION, "state": state}
-    if counts is None:
-        return status
-    return status | {
-        "source": started.source.name if started else None,
-        "rate": float(started.rate) if started else None,
-        "clock": started.source.clock if started else None,
-        "model": started.model if started else None,
-        "model_sha256": started.model_sha256 if started else None,
-        "counts": dict(counts),
-        **({"run": summary.counts()} if summary else {}),
-    }
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -110,6 +110,11 @@ class TtlSink:
         """Take the function that shows a problem."""
         self._tell = tell
 
+    @property
+    def undelivered(self) -> int:
+        """Triggers that made no pulse."""
+        return self.counts["dropped"]
+
     async def __aenter__(self) -> Self:
         """Open the port, with the lines down."""
         try:

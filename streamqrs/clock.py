@@ -3,8 +3,8 @@
 The count is the truth: it has no jitter and never runs backwards. The stamps that come with the chunks say where its
 zero lies and how fast the source's clock runs against its nominal rate. A line is fitted to them that forgets the
 past over `MEMORY_S`; its slope is held near the nominal rate by what is known of quartz clocks, until the stamps
-say otherwise. Stamps far off the line count as if they were nearer. Where the stamps stay to one side of the line for some seconds, the clock was stepped, and the line is
-moved there at once; further than `JUMP_S`, it is begun anew.
+say otherwise. Stamps far off the line count as if they were nearer. Where the stamps stay to one side of the line for
+some seconds, the clock was stepped, and the line is moved there at once; further than `JUMP_S`, it is begun anew.
 """
 
 from __future__ import annotations

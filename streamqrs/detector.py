@@ -29,6 +29,8 @@ Found = Beat | Gap | Quality
 
 BLOCK_WINDOWS = 1024
 """A long recording is worked through in blocks of so many windows."""
+HIDES_S = 0.04
+"""No QRS complex disappears in a shorter hole, in s."""
 
 
 class Detector:
@@ -85,6 +87,7 @@ class Detector:
         self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm)
         self._quality = QualityMeter(s.quality_low, s.quality_high)
         self._clock = ClockMap(self.rate)
+        self._longest = s.hold * self.rate / RATE
         self._life = Life()
         self.held = 0
         self.curves: deque[Probabilities] | None = None
@@ -125,6 +128,7 @@ class Detector:
         self._origin = self._next = start  # source samples
         self._last_value = 0.0
         self._missing = 0  # length of the run of missing samples that is open
+        self._holes: deque[int] = deque(maxlen=16)  # the last ones that were bridged and are long, 250 Hz samples
 
     def push(self, samples: ArrayLike | Chunk) -> list[Beat]:
         """Take the next samples, and return the beats that are certain now.
@@ -133,7 +137,8 @@ class Detector:
         ----------
         samples : array_like or Chunk
             Shape (n,), any unit. The `start` and `time` of a chunk are heeded: a start beyond the next sample is a
-            gap, which ends what was open and begins anew; the time is taken for the source clock.
+            gap, which ends what was open and begins anew, or is bridged if it is short (`Settings.hold`); the time is
+            taken for the source clock.
 
         Returns
         -------
@@ -162,7 +167,7 @@ class Detector:
             if samples.start < self.next:
                 raise ValueError(f"chunk starts at sample {samples.start}: allowed are {self.next} and after")
             if samples.start > self.next:
-                yield from self._gap(samples.start)
+                yield from self._lose(samples.start)
             self._clock.push(samples.start, samples.time)
             samples = samples.samples
         x = np.asarray(samples, dtype=np.float32)
@@ -206,6 +211,15 @@ class Detector:
         self._begin(start, None if last is None or last < -self._rhythm.distance else last)
         return found
 
+    def _lose(self, start: int) -> list[Found]:
+        """Samples are lost up to `start`: a few are bridged, for a reset would cost a window of triggers."""
+        lost = start - self.next
+        if self._next == self._origin or self._missing + lost > self._longest:
+            return self._gap(start)
+        gap = Gap(self.next, start, self._clock.time(self.next), lost / self.rate, "bridged")
+        self._missing += lost
+        return [gap]
+
     def _gap(self, start: int) -> list[Found]:
         """Samples are lost up to `start`: end what was open, and begin anew there."""
         lost = self._next
@@ -219,17 +233,18 @@ class Detector:
 
     def _bridge(self, x: Samples, finite: NDArray[np.bool_]) -> Iterator[Found]:
         """Hold the last value over short runs of missing samples; a long run is a gap."""
-        longest = self.settings.hold * self.rate / RATE
         edges = np.flatnonzero(np.diff(finite)) + 1
         for part, good in zip(np.split(x, edges), np.split(finite, edges), strict=True):
             if not good[0]:
                 self._missing += len(part)
                 continue
-            if self._missing > longest or (self._missing and self._next == self._origin):
+            if self._missing > self._longest or (self._missing and self._next == self._origin):
                 yield from self._gap(self.next)
             elif self._missing:
                 self.held += self._missing
                 bridge, self._missing = self._missing, 0
+                if bridge > HIDES_S * self.rate:
+                    self._holes.append(self._windower.stop)
                 yield from self._detect(np.full(bridge, self._last_value, np.float32))
             yield from self._detect(part)
 
@@ -284,7 +299,10 @@ class Detector:
 
     def _beat(self, step: Step) -> Beat:
         index, time, known = self._when(step.at, step.known)
-        rr_s = None if step.rr is None else step.rr / RATE
+        rr = step.rr
+        if rr is not None and any(step.at - rr < hole < step.at for hole in self._holes):
+            rr = None  # a QRS complex may be in there
+        rr_s = None if rr is None else rr / RATE
         return Beat(step.id, step.kind, index, time, step.probability, rr_s, known, self._quality.value)
 
     def _turned(self, turn: Turn) -> Quality:

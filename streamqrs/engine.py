@@ -212,8 +212,9 @@ class _Run:
     def _tally(self) -> None:
         """Bring into the summary what the outboxes count."""
         for box in self._outboxes:
-            if box.lost:
-                self._summary.undelivered[box.name] = box.lost
+            # a sink may have taken what it could not pass on
+            if lost := box.lost + int(getattr(box.sink, "undelivered", 0)):
+                self._summary.undelivered[box.name] = lost
             if box.error and str(box.error) not in self._summary.failed:
                 self._summary.failed.append(str(box.error))
 

@@ -51,7 +51,8 @@ class Sink(Protocol):
     Three things may be there besides: ``fire(trigger)``, which takes a trigger in any thread, past the event loop, and
     must neither wait nor fail but with a `StreamqrsError` or `OSError` (`send` then gets all other events, in time
     after `Started`); ``attach(tell)``, called once before the first event with a function that shows a `Problem` and
-    may be called in any thread; and ``counts``, a mapping, of which the run reads ``reconnects``.
+    may be called in any thread; ``counts``, a mapping, of which the run reads ``reconnects``; and ``undelivered``, how
+    many events it took and had to give up.
     """
 
     async def __aenter__(self) -> Self:

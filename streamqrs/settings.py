@@ -29,7 +29,7 @@ class Settings:
     patience : int
         Longest wait for a better candidate than one that comes early, at least `distance`.
     hold : int
-        Longest run of missing (NaN, infinite) samples that is bridged; a longer one is a gap.
+        Longest run of missing samples (NaN, infinite, lost) that is bridged; after a longer one all begins anew.
     gate_hop : int
         Distance between two decisions of the gate; `hop` is a multiple of it.
     gate_depth : int

@@ -156,7 +156,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Samples were lost or the stream started anew: every stage was reset.
+    """Samples were lost or the stream started anew: every stage was reset, or the hole was bridged.
 
     Attributes
     ----------
@@ -167,9 +167,10 @@ class Gap:
     duration_s : float
         Length of what is missing, in s.
     reason : str
-        ``lost`` (at the source or on the way), ``overload`` (dropped here to catch up), ``restart``; ``silent``: a
-        live source has stopped sending. Nothing is reset yet, and `stop` is as far as time has passed; if samples
-        turn out to be missing, a second gap with the same `start` says how many.
+        ``lost`` (at the source or on the way), ``overload`` (dropped here to catch up), ``restart``; ``bridged``: lost,
+        but so few (0.2 s at most) that nothing was reset; ``silent``: a live source has stopped sending. Nothing is
+        reset yet, and `stop` is as far as time has passed; if samples turn out to be missing, a second gap with the
+        same `start` says how many.
     """
 
     start: int

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -194,6 +196,25 @@ def test_short_runs_of_missing_samples_are_bridged_and_long_ones_are_gaps():
         events = [e for part in np.split(long, np.cumsum(sizes)[:-1].astype(int)) for e in detector.events(part)]
         (gap,) = [e for e in events if isinstance(e, Gap)]
         assert (gap.start, gap.stop) == (3000, 3500)
+
+
+@pytest.mark.parametrize("rate", [250.0, 1000.0])
+def test_a_few_lost_samples_are_told_and_cost_no_trigger(rate):
+    ecg, truth = heart(24, rate)
+    hole = round(12 * rate), round(12.1 * rate)
+    chunks = [Chunk(ecg[: hole[0]], 0, rate, 0.0), Chunk(ecg[hole[1] :], hole[1], rate, hole[1] / rate)]
+    detector = Detector(rate, gate=True, gate_hop=4)
+    events = [event for chunk in chunks for event in detector.events(chunk)] + detector.flush()
+    (gap,) = [e for e in events if isinstance(e, Gap)]
+    assert (gap.start, gap.stop, gap.reason) == (*hole, "bridged")
+    for kind, begin_s in (("beat", 0), ("trigger", 3.2)):
+        found = np.array([e.time for e in events if isinstance(e, Beat) and e.kind == kind])
+        whole = truth[(truth > begin_s) & ((truth < 11.9) | (truth > 12.2))]
+        assert all(np.abs(found - t).min() < 0.05 for t in whole), kind
+    beats = [e for e in events if isinstance(e, Beat) and e.kind == "beat"]
+    over = [b for before, b in itertools.pairwise(beats) if before.time < 12 < b.time]
+    assert [b.rr_s for b in over] == [None]  # 0.1 s may hide a QRS complex
+    assert sum(b.rr_s is None for b in beats) == 2
 
 
 def test_a_stream_that_begins_with_missing_samples():

@@ -306,6 +306,64 @@ def test_a_source_behind_a_cut_says_so_and_goes_on_with_a_jump(broker, proxy):
     assert counts["lost"] == 10
 
 
+def test_a_run_goes_on_through_a_cut_and_says_what_it_cost(broker, proxy, tmp_path, measured):
+    """The whole program: what its file holds is what the broker got, but for the triggers of the outage."""
+    path = tmp_path / "run.jsonl"
+    sinks = ["--sink", f"{proxy.url}/base", "--sink", f"jsonl:{path}"]
+
+    def events(what):
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return [e for e in map(json.loads, [line for line in lines if line.endswith("\n")]) if e["event"] == what]
+
+    def triggers():
+        return [event for event in events("beat") if event["kind"] == "trigger"]
+
+    async def go():
+        await listener.until(lambda: listener.on("base/trigger"))
+        proxy("cut")
+        await reached(lambda: events("problem"))
+        during = len(triggers())
+        await reached(lambda: len(triggers()) > during + 3)
+        proxy("pass")
+        await reached(lambda: len(events("problem")) == 2)
+        last = events("beat")[-1]["id"]
+        await listener.until(lambda: listener.on("base/trigger")[-1]["id"] > last)
+
+    with Listener(broker, "base/#") as listener:
+        process = subprocess.Popen(
+            # a deadline that a busy machine keeps, too
+            [*STREAMQRS, "run", "--gate", "--deadline", "5000", "--json", *sinks],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            asyncio.run(go())
+            process.terminate()
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, err
+        asyncio.run(listener.until(lambda: listener.on("base/status")[-1]["state"] == "offline"))
+    lost, back = (event["message"] for event in events("problem"))
+    assert "connection lost" in lost
+    assert "connected again after" in back
+    said = [(e["id"], e["kind"]) for e in events("beat") if e["kind"] != "trigger"]
+    assert [(m["id"], m["kind"]) for m in listener.on("base/beat")] == said
+    everything = [json.loads(line) for line in path.read_text().splitlines()]
+    cut, mended = (k for k, e in enumerate(everything) if e["event"] == "problem")
+    fired = {e["id"] for e in everything[cut:mended] if e.get("kind") == "trigger"}
+    assert len(fired) >= 2
+    late = fired & set(ids(listener.on("base/trigger")))
+    assert len(late) <= 1  # at most one that was just fired when the cut was mended
+    dropped = listener.on("base/status")[-2]["counts"]["triggers_dropped"]
+    measured("triggers of an outage of the broker that were dropped", dropped)
+    assert dropped >= len(fired - late)
+    assert f"{dropped} triggers were dropped" in back
+    assert json.loads(out)["undelivered"] >= dropped
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_a_process_that_ends_flushes_its_beats_and_says_offline(broker, name):
     with Listener(broker, "base/#") as listener:
