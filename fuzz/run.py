@@ -50,12 +50,12 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 def fuzz(
     name: str, target: Callable[[bytes], None], seeds: list[bytes], seconds: float, seed: int, keep: Path
 ) -> tuple[int, list[str]]:
-    """Try inputs for so long; return how many, and the findings, one of each kind."""
+    """Try inputs for so many seconds of CPU; return how many, and the findings, one of each kind."""
     rng, tried, findings = random.Random(f"{seed} {name}"), 0, {}
     for data in seeds:
         target(data)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
         data = mutate(rng.choice(seeds), rng)
         tried += 1
         began = time.process_time()
@@ -96,7 +96,7 @@ def main() -> None:
     """Parse the command line, and fuzz."""
     parser = argparse.ArgumentParser()
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="of targets.py; all if none is given")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each target")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of CPU, for each target")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="folder for findings")
     parser.add_argument("--atheris", action="store_true")

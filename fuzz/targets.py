@@ -6,16 +6,19 @@ leaves it.
 
 import ctypes
 import hashlib
+import importlib.metadata
 import io
 import json
 import struct
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from streamqrs import ports
 from streamqrs.adapters.payload import FORMS, parse
 from streamqrs.adapters.polar_frames import read_answer, read_frame
 from streamqrs.adapters.rda_protocol import GUID, RdaParser
@@ -27,6 +30,7 @@ from streamqrs.ports import open_sink, open_source
 from streamqrs.records import read_record
 from streamqrs.settings import Settings
 
+_entry_points = cache(importlib.metadata.entry_points)
 FOLDER = Path(tempfile.mkdtemp(prefix="streamqrs-fuzz-"))
 SIDECAR = {
     "format": 1,
@@ -144,7 +148,8 @@ def settings(data: bytes) -> None:
 
 
 def spec(data: bytes) -> None:
-    """A source or sink as it is typed."""
+    """A source or sink as it is typed; what is installed is looked up once, for that takes longer than the rest."""
+    ports.entry_points = _entry_points  # type: ignore[assignment]
     text = data.decode(errors="replace")
     refused(lambda: open_source(text), StreamqrsError, ValueError)
     if not text.startswith(("jsonl", "console", "screen", "web")):
@@ -206,8 +211,20 @@ def _xdf() -> bytes:
 
 
 def _onnx() -> bytes:
-    from importlib import resources
+    """A network of a few bytes, all of them structure; without onnx a shipped one, most of it weights."""
+    from importlib import resources, util
 
+    if util.find_spec("onnx"):
+        from onnx import TensorProto, helper
+
+        ends = [helper.make_tensor_value_info(name, 1, ["b", n, 750]) for name, n in (("x", 1), ("y", 2))]
+        weights = helper.make_tensor("w", TensorProto.FLOAT, [2, 1, 1], [1.0, -1.0])
+        nodes = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Softmax", ["c"], ["y"], axis=1)]
+        graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weights])
+        made: bytes = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+        ).SerializeToString()
+        return made
     return (Path(str(resources.files("streamqrs.models"))) / "base.onnx").read_bytes()
 
 

@@ -62,18 +62,27 @@ class Model:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # it would write to the terminal: what matters is said below
         try:
             self._session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            ends = [(end.name, end.type, list(end.shape)) for end in (*inputs, *outputs)]
         except Exception as error:  # onnxruntime's own errors share no base below Exception
             raise BadModel(f"model {sidecar['name']}: not a network that ONNX Runtime can load") from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if [list(i.shape[1:]) for i in inputs] != [[1, WINDOW]] or list(outputs[0].shape[1:]) != [2, WINDOW]:
+        wanted = [("tensor(float)", [1, WINDOW]), ("tensor(float)", [2, WINDOW])]
+        if [(kind, shape[1:]) for _, kind, shape in ends] != wanted or len(inputs) != 1:
+            found = "; ".join(f"{kind} {shape}" for _, kind, shape in ends)
             raise BadModel(
-                f"model {sidecar['name']}: input {[i.shape for i in inputs]}, output {outputs[0].shape}: "
-                f"allowed are (batch, 1, {WINDOW}) and (batch, 2, {WINDOW})"
+                f"model {sidecar['name']}: input and output are {found[:200]}: "
+                f"allowed are tensor(float) [batch, 1, {WINDOW}] and [batch, 2, {WINDOW}]"
             )
-        self._input, self._output = inputs[0].name, outputs[0].name
+        self._input, self._output = ends[0][0], ends[1][0]
+        try:
+            tried = self._run(np.zeros((2, WINDOW), np.float32))
+        except Exception as error:
+            raise BadModel(f"model {sidecar['name']}: its network fails on a window of zeros") from error
+        if tried.shape != (2, WINDOW):
+            raise BadModel(f"model {sidecar['name']}: gives {tried.shape} for two windows: allowed is (2, {WINDOW})")
         self._pool = ThreadPoolExecutor(threads, "streamqrs-model") if threads > 1 else None
         self.sidecar = dict(sidecar)
         self.name: str = sidecar["name"]

@@ -69,7 +69,11 @@ def pick_lead(name: str, leads: Sequence[str], lead: str | int | None) -> int:
     ------
     SourceNotFound
         If there is no such lead.
+    BadRecord
+        If there is none at all.
     """
+    if not leads:
+        raise BadRecord(f"{name} has no lead at all")
     if lead is None:
         labelled = labelled_ecg(leads)
         return labelled[0] if labelled else 0

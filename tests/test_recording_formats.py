@@ -260,6 +260,7 @@ def test_a_brainvision_recording_that_was_renamed(tmp_path, patient):
         ("BinaryFormat=INT_16", "BinaryFormat=INT_8", "allowed are INT_16"),
         ("NumberOfChannels=2", "NumberOfChannels=3", "ch3"),
         ("NumberOfChannels=2", "NumberOfChannels=x", "cannot be read"),
+        ("NumberOfChannels=2", "NumberOfChannels=0", "no lead at all"),
         ("SamplingInterval=2000.0", "SamplingInterval=0", "cannot be read"),
         ("SamplingInterval=2000.0", "", "samplinginterval"),
         ("DataFile=rec.eeg", "DataFile=other.dat", "names other.dat"),
