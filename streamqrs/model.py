@@ -64,7 +64,9 @@ class Model:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # it would write to the terminal: what matters is said below
         try:
-            self._session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                network, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
             ends = [(end.name, end.type, list(end.shape)) for end in (*inputs, *outputs)]
         except Exception as error:  # onnxruntime's own errors share no base below Exception

@@ -136,7 +136,7 @@ def open_sink(spec: str, **options: Any) -> Sink:
 def _make(kind: str, found: dict[str, EntryPoint], spec: str, options: dict[str, Any]) -> Any:
     scheme, _, target = spec.partition(":")
     if scheme not in found:
-        raise BadSpec(f"unknown {kind} {scheme!r}: allowed are {', '.join(sorted(found))}")
+        raise BadSpec(f"unknown {kind} {scheme[:60]!r}: allowed are {', '.join(sorted(found))}")
     factory: Callable[..., Any] = found[scheme].load()
     given = {name: value for name, value in options.items() if value is not None}
     parameters = inspect.signature(factory).parameters.values()

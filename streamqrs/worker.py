@@ -116,8 +116,11 @@ class Worker:
             self._post.tell(event)
 
     def _change(self, chunk: Chunk) -> None:
-        """Take up another rate."""
+        """Take up another rate; what was lost meanwhile is counted in the new one."""
+        start, time_s = self._detector.next, self._detector.time(self._detector.next)
         self._report(self._detector.restart(chunk.start), None)
+        if (lost := chunk.start - start) > 0:
+            self._post.tell(Gap(start, chunk.start, time_s, lost / chunk.rate))
         self._detector = self._detector.at_rate(chunk.rate)
         self._detector.reset(chunk.start)
         self._desk.reset()

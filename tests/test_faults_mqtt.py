@@ -364,7 +364,7 @@ def test_a_run_goes_on_through_a_cut_and_says_what_it_cost(broker, proxy, tmp_pa
     assert json.loads(out)["undelivered"] >= dropped
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"])
 def test_a_process_that_ends_flushes_its_beats_and_says_offline(broker, name):
     with Listener(broker, "base/#") as listener:
         command = [*STREAMQRS, "run", "--sink", f"{broker.url}/base", "--sink", "jsonl:-"]
