@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import shutil
 import socket
@@ -18,6 +19,7 @@ import pytest
 
 from streamqrs.adapters import mqtt_source
 from streamqrs.adapters.mqtt_target import PASSWORD, read_target
+from streamqrs.adapters.retry import LONGEST_S, pauses
 from streamqrs.errors import BadSignal, BadSpec, SinkError, SourceError, SourceNotFound
 from streamqrs.ports import Sink, Source, open_sink, open_source
 from streamqrs.types import Beat, Chunk, Gap, Problem, SourceInfo, Started, Stopped
@@ -382,8 +384,48 @@ def test_tls_is_verified(broker, tmp_path):
     asyncio.run(go())
 
 
+def test_a_client_certificate_is_a_login(broker, tmp_path):
+    _make_certificates(tmp_path)
+    broker.kill()
+    broker.start(
+        "allow_anonymous true",
+        f"cafile {tmp_path}/ca.pem",
+        f"certfile {tmp_path}/broker.pem",
+        f"keyfile {tmp_path}/broker.key",
+        "require_certificate true",
+        "use_identity_as_username true",
+    )
+    url = broker.url.replace("mqtt:", "mqtts:")
+    trusted = {"tls_ca": tmp_path / "ca.pem", "timeout": 1.0}
+
+    async def go():
+        own = {"tls_cert": tmp_path / "client.pem", "tls_key": tmp_path / "client.key"}
+        async with open_sink(f"{url}/base", **trusted, **own) as sink:
+            await sink.send(STARTED)
+        with pytest.raises(SinkError) as caught:
+            async with open_sink(f"{url}/base", **trusted):
+                pass
+        assert "\n" not in str(caught.value)
+        with pytest.raises(BadSpec, match="without a certificate"):
+            open_sink(f"{url}/base", **trusted, tls_key=tmp_path / "client.key")
+        with pytest.raises(BadSpec, match="TLS file cannot be used"):
+            open_sink(f"{url}/base", **trusted, tls_cert=tmp_path / "client.pem", tls_key=tmp_path / "ca.key")
+
+    asyncio.run(go())
+    broker.wait_for_log(r"New client connected .* u'client'")
+
+
+def test_pauses_between_attempts_grow_by_chance():
+    """Many clients of a broker that comes back must not all knock at once."""
+    one, other = ([*itertools.islice(pauses(), 12)] for _ in range(2))
+    longest = [min(0.2 * 2**k, LONGEST_S) for k in range(12)]
+    for waits in (one, other):
+        assert all(0.5 * most <= wait <= most for wait, most in zip(waits, longest, strict=True))
+    assert not set(one) & set(other)
+
+
 def _make_certificates(folder):
-    """A certificate authority, and a certificate of the broker for 127.0.0.1 alone."""
+    """A certificate authority, a certificate of the broker for 127.0.0.1 alone, and one of a client."""
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
@@ -392,6 +434,8 @@ def _make_certificates(folder):
         make.format("ca") + "-x509 -days 2 -out ca.pem",
         make.format("broker") + "-out broker.csr",
         "openssl x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out broker.pem",
+        make.format("client") + "-out client.csr",
+        "openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out client.pem",
     ):
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
 
