@@ -29,7 +29,10 @@ def pytest_configure(config):
     folder = tempfile.TemporaryDirectory(prefix="streamqrs-lsl-")
     config.add_cleanup(folder.cleanup)
     file = Path(folder.name) / "lsl_api.cfg"
-    file.write_text(f"[lab]\nSessionID={uuid.uuid4().hex}\nKnownPeers={{127.0.0.1}}\n[log]\nlevel=-3\n")
+    file.write_text(
+        f"[lab]\nSessionID={uuid.uuid4().hex}\nKnownPeers={{127.0.0.1}}\n[log]\nlevel=-3\n"
+        "[tuning]\nContinuousResolveInterval=0.1\nMulticastMinRTT=0.1\nUnicastMinRTT=0.1\n"
+    )
     os.environ["LSLAPICFG"] = str(file)  # liblsl reads it once, at its first call
 
 
