@@ -73,6 +73,10 @@ class Link:
             return reason(cause)
         return "closed by the broker" if getattr(code, "value", code) == UNSPECIFIED else str(code)
 
+    async def end(self) -> None:
+        """Wait until it is lost, and raise why."""
+        await asyncio.shield(self.gone)
+
 
 @asynccontextmanager
 async def connect(
@@ -211,3 +215,9 @@ def expiry(version: str) -> Any:
     properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.MessageExpiryInterval = 1
     return properties
+
+
+def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """First error of a group that is no group itself."""
+    error = errors.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from streamqrs.adapters.ha_discovery import heart_rate_sensor
-from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within, expiry
+from streamqrs.adapters.mqtt_link import Link, Refused, Unreachable, connect, connect_within, expiry, first
 from streamqrs.adapters.mqtt_status import status, to_json
 from streamqrs.adapters.mqtt_target import Broker, reason
 from streamqrs.adapters.retry import pauses
@@ -81,7 +81,9 @@ class MqttSink:
     counts : collections.Counter
         ``beats``, ``withdrawn``, ``triggers``, ``gaps``, ``quality`` and ``problems`` taken; connections ``lost``, and
         ``reconnects``; ``triggers_dropped`` for want of a connection that carries them at once; ``overflow``, messages
-        that the store had to give up.
+        that the store had to give up; ``left``, those it still held at the end.
+    failure : str
+        A line if messages were left at the end.
     summary : Summary or None
         Of the run, if somebody puts it here: its counters are told in the status, too, as ``run``.
     """
@@ -112,6 +114,7 @@ class MqttSink:
         self._stack = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
         self._keeper: asyncio.Task[None] | None = None
+        self.failure = ""
         self._tell: Callable[[Problem], object] = lambda problem: log.warning("%s: %s", problem.where, problem.message)
 
     def attach(self, tell: Callable[[Problem], object]) -> None:
@@ -120,8 +123,8 @@ class MqttSink:
 
     @property
     def undelivered(self) -> int:
-        """Events that were given up for want of a connection: triggers dropped, and what the store had to give up."""
-        return self.counts["triggers_dropped"] + self.counts["overflow"]
+        """Events that were given up for want of a connection."""
+        return self.counts["triggers_dropped"] + self.counts["overflow"] + self.counts["left"]
 
     async def __aenter__(self) -> Self:
         """Connect and say ``online``."""
@@ -148,7 +151,9 @@ class MqttSink:
             async with asyncio.timeout(CLOSING_S):
                 await self._empty.wait()
         except TimeoutError:
-            log.warning("%s: %d messages not delivered", self.name, len(self._store) + len(self._flight))
+            if left := len(self._store) + len(self._flight):
+                self.counts["left"] = left
+                self.failure = f"{self.name}: no connection at the end: {left} messages are lost"
         finally:
             if self._keeper:
                 self._keeper.cancel()
@@ -230,11 +235,11 @@ class MqttSink:
                 self._link = link
                 try:
                     async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(_until_gone(link), name=f"end of {self.name}")
+                        tasks.create_task(link.end(), name=f"end of {self.name}")
                         tasks.create_task(self._publish(link.client), name=f"publisher of {self.name}")
                         tasks.create_task(self._tell_regularly(), name=f"status of {self.name}")
                 except* aiomqtt.MqttError as errors:
-                    why = link.lost or reason(_first(errors))
+                    why = link.lost or reason(first(errors))
                     self._complain(f"connection lost: {why}: beats are kept for later, triggers are dropped")
                 since, dropped = time.monotonic(), self.counts["triggers_dropped"]
                 self._link = self._asked_s = None
@@ -308,12 +313,3 @@ class MqttSink:
                 tasks.create_task(client.publish(topic, message, qos=1, retain=retain))
         self._receipt_s = time.monotonic() - asked_s
         self._asked_s = None
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-async def _until_gone(link: Link) -> None:
-    await asyncio.shield(link.gone)

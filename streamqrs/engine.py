@@ -95,7 +95,10 @@ async def run(
         _check_align(triggers, detector)
         if on_start:
             on_start(detector)
-        return await _Run(source, detector, sinks, duration_s, stop or asyncio.Event(), summary, triggers).go()
+        work = _Run(source, detector, sinks, duration_s, stop or asyncio.Event(), summary, triggers)
+        await work.go()
+    work.tally()  # what a sink could not deliver even at its end
+    return summary
 
 
 class _Run:
@@ -122,7 +125,7 @@ class _Run:
         shows = any(isinstance(sink, View) for sink in sinks)
         self._worker = Worker(self._inbox, detector, desk, self._post, summary, started=self._started, shows=shows)
 
-    async def go(self) -> Summary:
+    async def go(self) -> None:
         summary = self._summary
         self._attach()
         with ThreadPoolExecutor(1, "streamqrs-inference") as inference:
@@ -138,7 +141,7 @@ class _Run:
                     ending.cancel()
                     reader.cancel()
                     self._post.close()
-                    self._tally()
+                    self.tally()
                     self._post.tell(Stopped(summary.reason, summary.counts()))
                     if supplies:
                         _, late = await asyncio.wait(supplies, timeout=CLOSING_S)
@@ -147,10 +150,9 @@ class _Run:
             finally:
                 self._inbox.close()
                 self._post.close()
-        self._tally()
+        self.tally()
         if self._error:
             raise self._error
-        return summary
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function in the event loop, from any thread."""
@@ -184,7 +186,7 @@ class _Run:
                     self._post.tell(item)
                     continue
                 await self._inbox.put(item)
-                self._tally()
+                self.tally()
                 read_s += len(item.samples) / item.rate
                 if self._duration_s is not None and read_s + 0.5 / item.rate >= self._duration_s:
                     self._summary.reason = "duration"
@@ -209,14 +211,15 @@ class _Run:
         self._error = error if isinstance(error, StreamqrsError) else SourceError(f"{self._info.name}: {error}")
         self._summary.reason = str(self._error)
 
-    def _tally(self) -> None:
-        """Bring into the summary what the outboxes count."""
+    def tally(self) -> None:
+        """Bring into the summary what the outboxes and sinks count."""
         for box in self._outboxes:
             # a sink may have taken what it could not pass on
             if lost := box.lost + int(getattr(box.sink, "undelivered", 0)):
                 self._summary.undelivered[box.name] = lost
-            if box.error and str(box.error) not in self._summary.failed:
-                self._summary.failed.append(str(box.error))
+            failure = str(box.error) if box.error else str(getattr(box.sink, "failure", ""))
+            if failure and failure not in self._summary.failed:
+                self._summary.failed.append(failure)
 
     def _started(self, detector: Detector) -> Started:
         model = detector.model

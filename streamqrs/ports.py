@@ -48,11 +48,11 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where events go.
 
-    Three things may be there besides: ``fire(trigger)``, which takes a trigger in any thread, past the event loop, and
+    Some things may be there besides: ``fire(trigger)``, which takes a trigger in any thread, past the event loop, and
     must neither wait nor fail but with a `StreamqrsError` or `OSError` (`send` then gets all other events, in time
     after `Started`); ``attach(tell)``, called once before the first event with a function that shows a `Problem` and
     may be called in any thread; ``counts``, a mapping, of which the run reads ``reconnects``; and ``undelivered``, how
-    many events it took and had to give up.
+    many events it took and had to give up, and ``failure``, a line if that is no success at the end.
     """
 
     async def __aenter__(self) -> Self:

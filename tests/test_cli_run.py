@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,29 @@ def test_a_signal_ends_it_with_a_summary(name):
     assert lines[1].startswith("beat")
     assert out.splitlines()[-1].startswith("stopped")
     assert "ended: interrupted" in err
+
+
+@pytest.mark.lsl
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+def test_a_signal_ends_it_while_it_looks_for_its_source():
+    process = subprocess.Popen(
+        [*COMMAND, "--source", "lsl:no-such-stream", "--timeout", "600"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def listens():
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+        return int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1
+
+    while not listens():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.strip() == "streamqrs: interrupted before it began"
+    assert not out
 
 
 @pytest.mark.parametrize(

@@ -364,6 +364,21 @@ def test_a_run_goes_on_through_a_cut_and_says_what_it_cost(broker, proxy, tmp_pa
     assert json.loads(out)["undelivered"] >= dropped
 
 
+def test_a_run_that_cannot_deliver_its_beats_at_the_end_is_no_success(broker, proxy):
+    command = [*STREAMQRS, "run", "--sink", f"{proxy.url}/base", "--json"]
+    with Listener(broker, "base/#") as listener:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        asyncio.run(listener.until(lambda: listener.on("base/beat")))
+        proxy("cut")
+        time.sleep(3)
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    summary = json.loads(out)
+    assert process.returncode == 1, err
+    assert summary["undelivered"] >= 1
+    assert "no connection at the end" in summary["failed"][0]
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"])
 def test_a_process_that_ends_flushes_its_beats_and_says_offline(broker, name):
     with Listener(broker, "base/#") as listener:

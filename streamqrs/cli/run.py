@@ -151,22 +151,33 @@ def command(
 
 async def _run(source: Source, detector: Detector, sinks: list[Sink], watched: Watch, **options: Any) -> Summary:
     from streamqrs.engine import run
+    from streamqrs.errors import StreamqrsError
 
-    stop = stop_on_signals()
+    stop, begun = stop_on_signals(), asyncio.Event()
+    announce = options.pop("on_start")
+
+    def start(detector: Detector) -> None:
+        begun.set()
+        announce(detector)
 
     async def go() -> Summary:
         async with watched:
-            return await run(source, detector, sinks, stop=stop, summary=watched.summary, **options)
+            return await run(source, detector, sinks, stop=stop, summary=watched.summary, on_start=start, **options)
 
     task = asyncio.create_task(go(), name="run")
     watch = asyncio.create_task(stop.wait(), name="stop")
     # a source or sink that is still being opened knows nothing of `stop`
     await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
-        await asyncio.wait((task,), timeout=10)
+        if begun.is_set():
+            await asyncio.wait((task,), timeout=10)
         task.cancel()
     watch.cancel()
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        what = "ended" if begun.is_set() else "began"
+        raise StreamqrsError(f"interrupted before it {what}") from None
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
