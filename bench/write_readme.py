@@ -23,6 +23,7 @@ PARTS = (
     "peers-mitdb",
     "peers-nstdb",
     "peers-sim",
+    "soak",
 )
 
 
@@ -203,6 +204,32 @@ def engine(given):
     return "\n\n".join([*parts, picture("the engine alone", "engine")]).strip()
 
 
+def soak(given):
+    rows, kinds = [], {}
+    for run in given["soaks"]:
+        rows.append([
+            f"{'live, gate on' if run['live'] else 'fast'}, seed {run['seed']}", number(run["signal_s"] / 3600, 2),
+            len(run["faults"]), run["unaccounted"], run["gaps"], f"{run['missed']} of {run['clean_beats']}",
+            run["false"], run["disorder"], f"{run['triggers']}, {run['late']}", run["dropped"],
+            f"{run['growth_mb']:+.1f}", len(run["tasks_left"]) + len(run["threads_left"]),
+        ])  # fmt: skip
+        for kind, row in run["became"].items():
+            all_runs = kinds.setdefault(kind, [0, 0, 0, 0.0])
+            for k, key in enumerate(("count", "gaps", "quality")):
+                all_runs[k] += row[key]
+            all_runs[3] = max(all_runs[3], row["back_max_s"])
+    head = [
+        "pass", "h", "faults", "samples lost unsaid", "gaps", "beats missed outside faults", "false", "out of order",
+        "triggers sent, late", "samples dropped", "MB grown", "tasks, threads left",
+    ]  # fmt: skip
+    faults = [[kind, count, gaps, quality, number(back_s, 2)] for kind, (count, gaps, quality, back_s) in kinds.items()]
+    return "\n\n".join((
+        table(head, rows),
+        "Late triggers are not sent. Samples are dropped, with a gap, where other programs took the core for too long.",
+        table(["fault", "times", "gaps", "quality events", "slowest return of beats, s"], sorted(faults)),
+    ))  # fmt: skip
+
+
 TITLES = {
     "latency": ("Triggers: delay, jitter and F1 by look-ahead; wall time by stage", latency),
     "engine": ("The engine's own wall time; aligned triggers", engine),
@@ -213,6 +240,7 @@ TITLES = {
     "peers-mitdb": ("Beside others: MIT-BIH test", peers),
     "peers-nstdb": ("Beside others: noise stress test, noisy blocks", peers),
     "peers-sim": ("Beside others: virtual patients in four rooms", peers),
+    "soak": ("Soak: hours under random faults", soak),
 }
 
 
