@@ -147,6 +147,8 @@ def time_grid(name: str, times: NDArray[np.float64]) -> tuple[float, NDArray[np.
     if not 0.6 * usual <= low <= high <= 1.5 * usual:  # stamps of arrival: what looks like a missing row is jitter
         near[:] = True
     step = float(steps[near].mean())
+    if step < 1e-9:
+        raise BadRecord(f"{name}: most rows have one and the same time: times must rise from row to row, in s")
     if round(1 / step) and abs(step * round(1 / step) - 1) * len(times) < 1:
         step = 1 / round(1 / step)
     jumps = np.where(near, 1, np.round(steps / step)).astype(np.int64)

@@ -318,6 +318,7 @@ def test_missing_rows_are_missing_samples(tmp_path):
         ("time,ecg\n", "no row of numbers"),
         ("# rate: 300\n" + rows(wave()) + "seven\n", "seven"),
         ("time,ecg\n" + rows(TIME[::-1], wave()), "times must rise"),
+        ("time,ecg\n0,1\n" + "1,2\n" * 300, "most rows have one and the same time"),
         ("time,ecg\n" + rows(TIME * 1000, wave()), "0.3 Hz"),
         ("time,ecg,x\n" + rows(TIME, wave()), "3 columns in the header"),
         ("time\n" + rows(TIME), "no column of samples"),
