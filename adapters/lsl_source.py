@@ -210,9 +210,13 @@ class _Reader:
             if found := search.streams(query):
                 newest = max(found, key=lambda stream: (stream.source_id == old.source_id, stream.created))
                 try:
-                    return newest, lead(newest, channel)
+                    index = lead(newest, channel)
                 except StreamqrsError as error:
                     raise SourceLost(f"LSL stream {old.name!r} came back changed: {error}") from error
+                if (newest.source_id, newest.hostname) != (old.source_id, old.hostname):
+                    now, before = (f"source id {s.source_id!r} on {s.hostname}" for s in (newest, old))
+                    self._complain(f"is another device now: {now}, not {before}")
+                return newest, index
         raise InterruptedError
 
     def _is_elsewhere(self, old: Stream, search: Search) -> bool:

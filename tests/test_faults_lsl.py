@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamqrs import Beat, Chunk, Detector, Gap, Started, run
+from streamqrs import Beat, Chunk, Detector, Gap, Problem, Started, run
 from streamqrs.errors import SourceLost
 from streamqrs.ports import open_source
 from streamqrs.summary import Summary
@@ -174,6 +174,30 @@ def test_another_device_of_the_same_name_does_not_mix_in(patient, name):
     keeper, summary = during(name, scenario, gate=False)
     assert [s.rate for _, s in keeper.of(Started)] == [500]
     check_nothing_lost(keeper, summary)
+
+
+def test_another_device_of_the_same_name_that_takes_over_is_told(start, name):
+    device = Path(__file__).with_name("lsl_outlet.py")
+    first = start(sys.executable, device, name, "--source-id", "bed 1")
+
+    async def go():
+        said = []
+        async with open_source(f"lsl:{name}", timeout=LIMIT_S) as source:
+            async for item in source:
+                if first.poll() is None:
+                    first.kill()
+                    first.wait()
+                    start(sys.executable, device, name, "--source-id", "bed 2")
+                elif isinstance(item, Problem):
+                    said.append(item.message)
+                elif len(said) == 3:
+                    break
+        return said
+
+    lost, other, back = asyncio.run(go())
+    assert "lost, waiting" in lost
+    assert "is another device now: source id 'bed 2' on " in other
+    assert "is back" in back
 
 
 def test_a_device_that_comes_back_with_another_rate_is_heard_at_that_rate(patient, name):
