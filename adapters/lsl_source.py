@@ -9,6 +9,7 @@ because then a stream that comes back with another rate, channel order or source
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -69,6 +70,8 @@ class LslSource:
         Sampling rate in Hz when the stream was found; chunks carry the one they have.
     info : SourceInfo
         Name, channel and unit; the clock is LSL's on this machine.
+    counts : collections.Counter
+        ``reconnects``: times that the stream was back after it had been lost.
     """
 
     def __init__(self, query: Query, channel: str | int | None, timeout_s: float) -> None:
@@ -78,6 +81,7 @@ class LslSource:
         self._pump = Pump("streamqrs-lsl", self._reader.run)
         self.rate = 0.0
         self.info = SourceInfo(name=query.name, clock="lsl")
+        self.counts = self._reader.counts
 
     async def __aenter__(self) -> Self:
         await self._pump.open()
@@ -98,6 +102,7 @@ class _Reader:
 
     def __init__(self, query: Query, channel: str | int | None, timeout_s: float) -> None:
         self.info = SourceInfo(clock="lsl")
+        self.counts: Counter[str] = Counter()
         self.track = StampTrack(0.0)
         self._query, self._channel, self._timeout_s = query, channel, timeout_s
         self._opened = self._lost = False
@@ -154,6 +159,7 @@ class _Reader:
             if len(samples):
                 if self._lost:
                     self._lost, search = False, None
+                    self.counts["reconnects"] += 1
                     self._complain("is back")
                 heard = now
                 # a step of the offset moves times, and is no loss of samples

@@ -227,7 +227,7 @@ class _Run:
 
 
 def _reconnects(part: Any) -> int:
-    return int(part.counts.get("reconnects", part.counts.get("lost", 0)))
+    return int(part.counts.get("reconnects", 0))
 
 
 def _check_align(triggers: TriggerSettings, detector: Detector) -> None:

@@ -199,6 +199,15 @@ def test_problems_are_passed_on_and_counted():
     assert summary.problems == 1
 
 
+def test_reconnects_are_counted_and_lost_samples_are_none():
+    player = Player(chunks(heart(5)))
+    player.counts = {"lost": 40}
+    assert asyncio.run(run(player, Detector(), [Keeper()])).reconnects == 0
+    player = Player(chunks(heart(5)))
+    player.counts = {"lost": 40, "reconnects": 2}
+    assert asyncio.run(run(player, Detector(), [Keeper()])).reconnects == 2
+
+
 def test_it_ends_when_asked_to():
     async def scenario():
         stop, keeper = asyncio.Event(), Keeper()

@@ -159,6 +159,7 @@ def test_a_device_that_is_killed_and_comes_back(patient, name, measured, away_s)
     assert len({b.id for b in beats}) == len(beats)
     assert [b.index for b in beats] == sorted({b.index for b in beats})
     assert summary.gaps
+    assert summary.reconnects == 1
 
 
 def test_another_device_of_the_same_name_does_not_mix_in(patient, name):
