@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class ScreenView:
         foot = [self._lamps(now, links)]
         if v.news:
             foot.append([(v.news, "yellow")])
-        foot += [[(note, "dim")] for note in notes]
+        foot += [[(line, "dim")] for note in notes for line in wrap(note, width)]
         rows = min(height - len(head) - len(foot) - 2, MOST_STRIP)
         strip = self._strip(width, rows) if rows >= LEAST_STRIP else []
         lines = [*head, *strip, *foot][:height]
@@ -104,6 +105,8 @@ class ScreenView:
 
     def _signal(self) -> tuple[str, str]:
         quality = self._vitals.quality
+        if math.isnan(self._vitals.heard):
+            return "signal –", "dim"
         if quality is None or quality.usable:
             return "signal good", "green"
         return f"signal unusable: {quality.reason}", "bold yellow"

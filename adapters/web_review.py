@@ -48,6 +48,11 @@ class Review:
         Where the marks are saved; what is there is replaced.
     about : str
         A line on where the marks come from.
+
+    Attributes
+    ----------
+    touched : bool
+        Whether anybody changed or checked something.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Review:
         self.record, self.marking, self.target = record, marking, target
         self._doubts, self._curve, self._about = list(doubts), curve, about
         self._done: set[int] = set()
+        self.touched = False
         self._browsers: set[ServerConnection] = set()
 
     async def serve(self, address: Address, stop: asyncio.Event) -> None:
@@ -104,6 +110,7 @@ class Review:
                 told = "" if change.added or change.removed else "nothing to take back"
             case {"done": int(doubt)}:
                 self._done ^= {doubt}
+                self.touched = True
                 return {"done": sorted(self._done)}
             case {"save": True}:
                 self.save()
@@ -111,6 +118,7 @@ class Review:
             case _:
                 given = ", ".join(order)[:40]
                 raise ValueError(f"order {given!r}: allowed are ask, add, delete, move, undo, done, save")
+        self.touched |= bool(change.added or change.removed)
         body = {"removed": [mark.at for mark in change.removed], "added": change.added, "saved": self.marking.saved}
         return body | ({"told": told} if told else {})
 

@@ -122,10 +122,16 @@ def _candidates(
     p = np.nan_to_num(curve)
     above = np.flatnonzero(np.diff(np.concatenate([[0], (p > CANDIDATE).astype(np.int8), [0]])))
     known = np.sort(np.concatenate([marks, found]))
-    doubts = []
+    doubts: list[Doubt] = []
+    highest = 0.0
     for first, stop in above.reshape(-1, 2):
         at = int(first + p[first:stop].argmax())
         t, height = at / RATE, float(p[at])
+        if doubts and t - doubts[-1].time_s <= AGREE_S:  # one place, two peaks: the higher one stands for both
+            if height <= highest:
+                continue
+            doubts.pop()
+        highest = height
         i = int(np.searchsorted(known, t))
         if min((abs(t - k) for k in known[max(0, i - 1) : i + 1]), default=np.inf) > 2 * AGREE_S:
             degree = 0.8 * min(1.0, height / threshold)

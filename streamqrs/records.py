@@ -28,6 +28,9 @@ SHORTEST_S = WINDOW / RATE
 
 ENDINGS = (".hea", ".edf", ".bdf", ".xdf", ".vhdr", ".csv", ".tsv", ".txt", ".npz")
 
+REVIEWED = "rev"
+"""Ending of marks that a person went through (`streamqrs review`): they come before all others of a recording."""
+
 _READERS = {
     ".edf": read_edf, ".bdf": read_edf, ".xdf": read_xdf, ".vhdr": read_brainvision, ".npz": read_npz,
 }  # fmt: skip
@@ -112,8 +115,8 @@ def read_record(
     lead : str or int, optional
         Label or index of the lead. Default: the first one labelled ECG or EKG, otherwise the first one.
     annotator : str, optional
-        Ending of the annotation file beside the recording. Default: beats that the file itself holds; otherwise
-        ``atr``, or a file named after the lead (``.ii``), if there is one.
+        Ending of the annotation file beside the recording. Default: ``rev``, what a person reviewed; otherwise beats
+        that the file itself holds; otherwise ``atr``, or a file named after the lead (``.ii``), if there is one.
     rate : float, optional
         Sampling rate in Hz, for a file that does not say.
 
@@ -194,15 +197,18 @@ def _locate(path: Path) -> tuple[Path, str]:
 
 def _find_marks(base: Path, ending: str, raw: Raw, annotator: str | None) -> Marks | None:
     full = base if ending == ".hea" else base.with_name(base.name + ending)
+    def beside(name: str) -> Path | None:
+        return next((path for path in (base, full) if path.with_name(f"{path.name}.{name}").is_file()), None)
+
     if annotator is not None:
-        beside = full if full.with_name(f"{full.name}.{annotator}").is_file() else base
-        return read_marks(beside, annotator)
+        return read_marks(full if full.with_name(f"{full.name}.{annotator}").is_file() else base, annotator)
+    if path := beside(REVIEWED):
+        return read_marks(path, REVIEWED)
     if raw.marks is not None:
         return raw.marks
     for name in ("atr", *({raw.lead.lower()} & _STANDARD_LEADS)):
-        for path in (base, full):
-            if path.with_name(f"{path.name}.{name}").is_file():
-                return read_marks(path, name)
+        if path := beside(name):
+            return read_marks(path, name)
     return None
 
 

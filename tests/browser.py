@@ -1,11 +1,14 @@
 """A headless Chromium, steered over its DevTools protocol: as little of it as the tests of the pages need."""
 
 import base64
+import contextlib
 import json
+import socket
 import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from websockets.sync.client import connect
@@ -62,7 +65,9 @@ class Browser:
                 return told["result"]
 
     def open(self, url):
-        """Go to a page."""
+        """Go to a page, when its server is there: a page of errors costs Chromium more than a server takes to start."""
+        parts = urlsplit(url)
+        wait(lambda: answers(parts.hostname, parts.port), f"{url} to be served")
         wait(lambda: "errorText" not in self.call("Page.navigate", url=url), f"{url} to answer")
 
     def ask(self, expression):
@@ -109,6 +114,13 @@ class Browser:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def answers(host, port):
+    """Whether a server takes connections."""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=5):
+        return True
+    return False
 
 
 def wait(condition, what, timeout_s=PATIENCE_S):

@@ -12,6 +12,7 @@ import wfdb
 from streamqrs.cli.recording import write_recording
 from streamqrs.cli.review import choose_target
 from streamqrs.errors import SinkError
+from streamqrs.records import read_record
 from streamqrs.scanner import VirtualPatient
 
 RATE = 360.0
@@ -124,7 +125,6 @@ def test_orders_that_make_no_sense_are_answered(recording, free_port):
     from streamqrs.adapters.web_review import Review
     from streamqrs.adapters.web_server import Address
     from streamqrs.marking import Mark, Marking
-    from streamqrs.records import read_record
 
     record = read_record(recording)
     marking = Marking([Mark(int(at)) for at in record.beats], record.samples, record.rate)
@@ -139,16 +139,7 @@ def test_orders_that_make_no_sense_are_answered(recording, free_port):
                 async with connect(f"ws://127.0.0.1:{free_port}/socket") as line:
                     await line.recv()
                     told = []
-                    for order in (
-                        "{",
-                        "[]",
-                        "{}",
-                        '{"add": 1e9}',
-                        '{"add": -5}',
-                        '{"ask": 99}',
-                        '{"move": [1]}',
-                        '"x"',
-                    ):
+                    for order in ORDERS:
                         await line.send(order)
                         told.append(json.loads(await line.recv())["told"])
                     break
@@ -165,6 +156,31 @@ def test_orders_that_make_no_sense_are_answered(recording, free_port):
     assert marking.saved
 
 
+@pytest.mark.slow
+def test_a_look_alone_writes_nothing_and_a_check_does(browser, review, recording, free_port):
+    recording.with_suffix(".atr").unlink()
+    for checked in (False, True):
+        process = review(recording, "--web", free_port)
+        browser.open(f"http://127.0.0.1:{free_port}/")
+        browser.until("streamqrs.connected && !streamqrs.saved")
+        assert "marks found by the model base" in browser.ask("document.getElementById('name').textContent")
+        if checked:
+            browser.ask("streamqrs.order({ done: 0 })")
+            browser.until("streamqrs.done.size == 1")
+        said = end(process)
+        assert ("is not written", "marks saved in")[checked] in said
+        assert recording.with_suffix(".atr").exists() is checked
+
+
+def test_what_was_reviewed_comes_first(recording):
+    assert read_record(recording).beats.tolist() == read(recording, "atr")
+    wfdb.wrann(recording.name, "rev", np.array([400, 700]), symbol=["N", "V"], write_dir=str(recording.parent))
+    record = read_record(recording)
+    assert record.beats.tolist() == [400, 700]
+    assert record.labels == ("N", "V")
+    assert read_record(recording, annotator="atr").beats.tolist() == read(recording, "atr")
+
+
 def test_marks_of_others_are_never_replaced_unasked(tmp_path):
     (tmp_path / "a.atr").write_bytes(b"")
     marked, bare = SimpleNamespace(beats=np.array([1])), SimpleNamespace(beats=None)
@@ -179,6 +195,7 @@ def test_marks_of_others_are_never_replaced_unasked(tmp_path):
     assert chosen("b", marked) == "b.rev"  # marks of its own, in a CSV file for example
     (tmp_path / "a.rev").write_bytes(b"")
     assert chosen("a", marked, "rev") == "a.rev"  # goes on with it
+    assert chosen("a", marked, "rev", force=True) == "a.rev"  # beside it, an .atr would not be read
     with pytest.raises(SinkError, match="is there already"):
         chosen("a", marked, "atr")
     with pytest.raises(SinkError, match="is there already"):

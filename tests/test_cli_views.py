@@ -38,10 +38,11 @@ def test_views_know_connections_settings_and_each_other():
     gate = SimpleNamespace(name="mqtt://gate", connected=False)
     source = SimpleNamespace(name="sim")
     lines, web, screen = open_sink("console"), open_sink("web:9000"), open_sink("screen")
+    file = open_sink("jsonl:beats.jsonl")
     detector = Detector(250, "base", threshold=0.6)
-    assert furnish([lines, gate, web, screen], source, detector) == [screen, web]
+    assert furnish([lines, file, gate, web, screen], source, detector) == [screen, web]
     assert web.settings["threshold"] == 0.6
-    assert web.links() == screen.links() == [("console", None), ("mqtt://gate", False)]
+    assert web.links() == screen.links() == [("jsonl:beats.jsonl", None), ("mqtt://gate", False)]
     gate.connected = True
     assert ("mqtt://gate", True) in web.links()
     assert "http://127.0.0.1:9000/" in screen.notes[0]

@@ -13,7 +13,7 @@ const store = new Store();
 const panes = Object.fromEntries(["ecg", "curve", "tacho", "hist"].map((id) => [id, new Pane($(id))]));
 const view = {
   store, connected: false, paused: false, span: 10, shown: 0, frames: 0, drawn: 0, messages: 0,
-  links: [], hello: null, arrived: -Infinity, low: -1, high: 1, marks: [],
+  still: matchMedia("(prefers-reduced-motion: reduce)"), links: [], hello: null, arrived: -Infinity, low: -1, high: 1, marks: [],
 };
 window.streamqrs = view; // for tests, and for the curious
 
@@ -26,11 +26,18 @@ function connect() {
     if (data instanceof ArrayBuffer) { store.signal(data); view.arrived = performance.now(); return; }
     const told = JSON.parse(data);
     if (told.hello) view.hello = told.hello;
-    for (const event of told.events || []) store.event(event);
+    for (const event of told.events || []) { store.event(event); pulse(event); }
     if (told.state) { view.links = told.state.links || []; Object.assign(store.counts, told.state.counts); }
     if (told.hello || told.events) describe();
   };
   socket.onclose = () => { view.connected = false; setTimeout(connect, RETRY_MS); };
+}
+
+// The heart beats with the triggers, and with the beats where there are none.
+function pulse(event) {
+  const wanted = store.counts.trigger ? "trigger" : "beat";
+  if (event.kind !== wanted || view.still.matches) return;
+  $("pulse").animate([{ opacity: 1, transform: "scale(1.15)" }, { opacity: 0.35, transform: "none" }], 400);
 }
 
 // The sweep runs smoothly a moment behind the newest sample, however the samples come.
@@ -50,10 +57,11 @@ function frame(now) {
   last = now;
   view.frames++;
   const moved = view.shown !== view.drawn, colours = document.documentElement.dataset.theme;
-  const asked = moved || colours !== view.colours || Object.values(panes).some((pane) => pane.changed);
+  const asked = moved || view.connected !== view.joined || colours !== view.colours || Object.values(panes).some((pane) => pane.changed);
   if (asked) {
     view.drawn = view.shown;
     view.colours = colours;
+    view.joined = view.connected;
     if (!view.paused) scale(view);
     view.marks = drawSweep(panes.ecg, view);
     drawCurve(panes.curve, view);
@@ -86,6 +94,7 @@ function tell() {
   const name = store.delays.trigger.length ? "trigger delay" : "beat known after";
   put("delayname", `${name} p50 / p95`);
   put("histname", `${name}, ms`);
+  put("histcount", delays.length ? `${delays.length} ${store.delays.trigger.length ? "triggers" : "beats"}` : "");
   put("p50", figure(quantile(delays, 0.5)));
   put("p95", figure(quantile(delays, 0.95)));
   for (const [id, count] of [["beats", "beat"], ["withdrawn", "withdrawn"], ["gaps", "gap"], ["problems", "problem"]]) put(id, String(store.counts[count]));
@@ -123,16 +132,17 @@ function describe() {
   if (!s) return;
   put("source", [s.source || "stream", s.channel, `${Number(s.rate.toFixed(2))} Hz`].filter(Boolean).join(" · "));
   put("ecgname", s.unit ? `ECG, ${s.unit}` : "ECG");
-  const settings = Object.entries((view.hello && view.hello.settings) || {}).map(([k, v]) => `${k} ${v}`).join(", ");
+  const settings = Object.entries((view.hello && view.hello.settings) || {}).map(([k, v]) => `${k.replaceAll("_", " ")} ${v}`);
   const rows = {
-    model: `${s.model} (${s.model_sha256.slice(0, 8)})`, "beats known": `within ${figure(s.delay_ms)} ms`,
-    clock: s.clock, settings, streamqrs: view.hello ? view.hello.version : "",
+    streamqrs: view.hello ? [view.hello.version] : [], model: [`${s.model} (${s.model_sha256.slice(0, 8)})`],
+    "beats known": [`within ${figure(s.delay_ms)} ms`], clock: [s.clock], settings,
   };
   const list = document.createElement("dl");
-  for (const [name, text] of Object.entries(rows)) {
-    if (!text) continue;
+  for (const [name, parts] of Object.entries(rows)) {
+    if (!parts.some(Boolean)) continue;
     const dt = document.createElement("dt"), dd = document.createElement("dd");
-    dt.textContent = name; dd.textContent = text;
+    dt.textContent = name;
+    dd.append(...parts.map((text) => { const span = document.createElement("span"); span.textContent = text; return span; }));
     list.append(dt, dd);
   }
   $("about").replaceChildren(list);

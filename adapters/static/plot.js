@@ -33,6 +33,19 @@ export function otherTheme() {
   setTheme(next);
 }
 
+// Room beside a plot: its scale stands on the left.
+export const LEFT = 46, RIGHT = 12;
+
+// A horizontal line with its value on the left.
+export function rule(pen, text, y, width) {
+  pen.strokeStyle = theme().grid; pen.lineWidth = 1;
+  pen.beginPath(); pen.moveTo(LEFT, Math.round(y) + 0.5); pen.lineTo(width - RIGHT, Math.round(y) + 0.5); pen.stroke();
+  label(pen, text.replace("-", "−"), LEFT - 7, y, { align: "right", base: "middle", size: 11 });
+}
+
+// Seconds as minutes and seconds.
+export const clock = (s, digits = 0) => `${Math.floor(s / 60)}:${(s % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0")}`;
+
 // A canvas as wide and high as its box; `begin` clears it.
 export class Pane {
   constructor(canvas) {

@@ -1,6 +1,6 @@
 // The review page: marks of a recording, moved, added and deleted by keyboard. The server holds the truth.
 
-import { Pane, followTheme, label, otherTheme, theme, ticks, trace, triangle } from "./plot.js";
+import { LEFT, Pane, RIGHT, clock, followTheme, label, otherTheme, rule, theme, ticks, trace, triangle } from "./plot.js";
 
 const $ = (id) => document.getElementById(id);
 const RETRY_MS = 700, PIECES = 60, NEAR_PX = 9, STEP_S = 0.02;
@@ -18,6 +18,7 @@ function connect() {
   socket.onclose = () => { say("no connection, trying again"); view.connected = false; setTimeout(connect, RETRY_MS); };
 }
 const order = (body) => { if (view.connected) socket.send(JSON.stringify(body)); };
+view.order = order;
 
 function told(body) {
   if (body.review) {
@@ -78,7 +79,6 @@ function reader(kind, rate) {
 }
 
 const seconds = (at) => at / view.record.rate;
-const clock = (s) => `${Math.floor(s / 60)}:${(s % 60).toFixed(2).padStart(5, "0")}`;
 const bounds = () => { const middle = seconds(view.cursor); return [middle - view.span / 2, middle + view.span / 2]; };
 const selected = () => (view.marks.includes(view.cursor) ? view.cursor : null);
 const nearest = (at) => view.marks.reduce((best, m) => (best === null || Math.abs(m - at) < Math.abs(best - at) ? m : best), null);
@@ -134,23 +134,24 @@ addEventListener("keydown", (event) => {
   act(event);
 });
 for (const [id, key] of [["undo", "u"], ["save", "s"], ["theme", "t"]]) $(id).addEventListener("click", (e) => { keys[key](e); e.currentTarget.blur(); });
+const fraction = (event, { width }) => Math.max(0, Math.min(1, (event.offsetX - LEFT) / (width - LEFT - RIGHT)));
 $("ecg").addEventListener("click", (event) => {
   if (!view.record) return;
-  const [from] = bounds(), at = (from + (event.offsetX / panes.ecg.width) * view.span) * view.record.rate, mark = nearest(at);
-  const near = mark !== null && (Math.abs(mark - at) / view.record.rate / view.span) * panes.ecg.width < NEAR_PX;
+  const [from] = bounds(), at = (from + fraction(event, panes.ecg) * view.span) * view.record.rate, mark = nearest(at);
+  const near = mark !== null && (Math.abs(mark - at) / view.record.rate / view.span) * (panes.ecg.width - LEFT - RIGHT) < NEAR_PX;
   goTo(near ? mark : at);
 });
-$("whole").addEventListener("click", (event) => view.record && goTo((event.offsetX / panes.whole.width) * view.record.length));
+$("whole").addEventListener("click", (event) => view.record && goTo(fraction(event, panes.whole) * view.record.length));
 
 function say(text) { view.notice = text; view.dirty = true; }
 
 function list() {
   const open = view.doubts.length - view.done.size;
-  $("left").textContent = `${open} of ${view.doubts.length} doubts left, the worst first`;
+  $("left").textContent = view.doubts.length ? `${open} of ${view.doubts.length} doubts left, the worst first` : "no beat is doubtful";
   if ($("doubts").children.length !== view.doubts.length) {
     $("doubts").replaceChildren(...view.doubts.map((doubt, k) => {
       const item = document.createElement("li"), at = document.createElement("span"), why = document.createElement("span");
-      at.className = "at"; at.textContent = clock(doubt.time); why.textContent = doubt.reasons.join("; ");
+      at.className = "at"; at.textContent = clock(doubt.time, 1); why.textContent = doubt.reasons.join("; ");
       item.append(at, why);
       item.addEventListener("click", () => goDoubt(k));
       return item;
@@ -171,64 +172,83 @@ function draw() {
   drawEcg(from, to);
   drawCurve(from, to);
   drawWhole();
-  $("state").textContent = `${view.marks.length} marks · cursor ${clock(seconds(view.cursor))} · ${view.saved ? "saved" : "not saved"} (${view.record.target})`;
-  $("state").className = `push ${view.saved ? "soft" : "unsaved"}`;
+  $("state").textContent = `${view.marks.length} marks · ${view.saved ? "saved" : "not saved"} (${view.record.target})`;
+  $("state").className = view.saved ? "soft" : "unsaved";
   $("notice").textContent = view.notice;
 }
 
-function grid(pen, pane, from, to) {
-  pen.strokeStyle = theme().grid; pen.lineWidth = 1;
-  for (const t of ticks(from, to, 8)) {
-    const x = Math.round(((t - from) / (to - from)) * pane.width) + 0.5;
-    pen.beginPath(); pen.moveTo(x, 0); pen.lineTo(x, pane.height); pen.stroke();
-    if (pane === panes.ecg && t >= 0) label(pen, clock(t), x + 3, pane.height - 4, { size: 11 });
+const across = (pane, from, to) => (t) => LEFT + ((t - from) / (to - from)) * (pane.width - LEFT - RIGHT);
+
+// What is drawn outside of the scales is cut off.
+function inside(pen, pane, draw) {
+  pen.save();
+  pen.beginPath(); pen.rect(LEFT, 0, pane.width - LEFT - RIGHT, pane.height); pen.clip();
+  draw();
+  pen.restore();
+}
+
+function grid(pen, pane, from, to, foot) {
+  const xOf = across(pane, from, to);
+  for (const t of ticks(from, to, pane.width / 110)) {
+    if (t < 0 || xOf(t) < LEFT) continue;
+    const x = Math.round(xOf(t)) + 0.5;
+    pen.strokeStyle = theme().grid; pen.lineWidth = 1;
+    pen.beginPath(); pen.moveTo(x, 0); pen.lineTo(x, foot); pen.stroke();
+    if (pane === panes.curve) label(pen, clock(t, to - from < 5 ? 1 : 0), x, pane.height - 5, { align: "center", size: 11 });
   }
 }
 
 function drawEcg(from, to) {
   const pane = panes.ecg, pen = pane.begin(), c = theme(), { width, height } = pane, rate = view.record.rate, value = reader(0, rate);
-  grid(pen, pane, from, to);
   const first = Math.max(0, Math.floor(from * rate)), last = Math.min(view.record.length, Math.ceil(to * rate) + 1);
   let low = Infinity, high = -Infinity;
   for (let i = first; i < last; i++) { const v = value(i); if (v < low) low = v; if (v > high) high = v; }
-  const xOf = (i) => ((i / rate - from) / (to - from)) * width, yOf = (v) => height - 30 - ((v - low) / (high - low || 1)) * (height - 80);
-  for (const at of view.marks) {
-    if (at < first || at >= last) continue;
-    const on = at === view.cursor;
-    pen.strokeStyle = c.beat; pen.globalAlpha = on ? 0.9 : 0.4; pen.lineWidth = on ? 2 : 1.5;
-    pen.beginPath(); pen.moveTo(xOf(at), 30); pen.lineTo(xOf(at), height - 20); pen.stroke();
-    pen.globalAlpha = 1;
-    triangle(pen, xOf(at), 22, on ? 10 : 7, c.beat);
-    if (view.codes.get(at) !== "N") label(pen, view.codes.get(at), xOf(at) + 12, 26, { colour: c.beat, bold: true });
-  }
-  const doubt = view.doubts[view.current];
-  if (doubt) { pen.fillStyle = c.unsure; pen.fillRect(xOf((doubt.time - 0.1) * rate), 0, (0.2 / (to - from)) * width, height); }
-  pen.strokeStyle = c.signal; pen.lineWidth = 1.6;
-  trace(pen, value, first, last, xOf, yOf);
-  pen.strokeStyle = c.trigger; pen.lineWidth = 1; pen.setLineDash([5, 4]);
-  pen.beginPath(); pen.moveTo(xOf(view.cursor), 0); pen.lineTo(xOf(view.cursor), height); pen.stroke();
-  pen.setLineDash([]);
+  const top = 34, foot = height - 12, tOf = across(pane, from, to), xOf = (i) => tOf(i / rate);
+  const yOf = (v) => foot - ((v - low) / (high - low || 1)) * (foot - top);
+  grid(pen, pane, from, to, height);
+  if (high > low) for (const v of ticks(low, high, Math.max(2, (foot - top) / 45))) rule(pen, String(v), yOf(v), width);
+  inside(pen, pane, () => {
+    const doubt = view.doubts[view.current];
+    if (doubt) { pen.fillStyle = c.unsure; pen.fillRect(tOf(doubt.time - 0.1), 0, tOf(doubt.time + 0.1) - tOf(doubt.time - 0.1), height); }
+    pen.strokeStyle = c.trigger; pen.lineWidth = 1; pen.setLineDash([5, 4]);
+    pen.beginPath(); pen.moveTo(xOf(view.cursor), 0); pen.lineTo(xOf(view.cursor), height); pen.stroke();
+    pen.setLineDash([]);
+    for (const at of view.marks) {
+      if (at < first || at >= last) continue;
+      const on = at === view.cursor;
+      pen.strokeStyle = c.beat; pen.globalAlpha = on ? 0.9 : 0.4; pen.lineWidth = on ? 2 : 1.5;
+      pen.beginPath(); pen.moveTo(xOf(at), 22); pen.lineTo(xOf(at), height); pen.stroke();
+      pen.globalAlpha = 1;
+      triangle(pen, xOf(at), 14, on ? 10 : 7, c.beat);
+      if (view.codes.get(at) !== "N") label(pen, view.codes.get(at), xOf(at) + 13, 18, { colour: c.beat, bold: true });
+    }
+    pen.strokeStyle = c.signal; pen.lineWidth = 1.6; pen.lineJoin = "round";
+    trace(pen, value, first, last, xOf, yOf);
+  });
 }
 
 function drawCurve(from, to) {
-  const pane = panes.curve, pen = pane.begin(), c = theme(), { width, height } = pane;
-  grid(pen, pane, from, to);
-  pen.strokeStyle = c.curve; pen.lineWidth = 1.8;
-  trace(pen, reader(1, 250), Math.max(0, Math.floor(from * 250)), Math.ceil(to * 250), (i) => ((i / 250 - from) / (to - from)) * width, (p) => height - 4 - p * (height - 12));
+  const pane = panes.curve, pen = pane.begin(), c = theme(), { width, height } = pane, foot = height - 22, yOf = (p) => foot - p * (foot - 8);
+  grid(pen, pane, from, to, height - 17);
+  for (const p of [0, 1]) rule(pen, String(p), yOf(p), width);
+  pen.strokeStyle = c.curve; pen.lineWidth = 1.8; pen.lineJoin = "round";
+  const tOf = across(pane, from, to);
+  inside(pen, pane, () => trace(pen, reader(1, 250), Math.max(0, Math.floor(from * 250)), Math.ceil(to * 250), (i) => tOf(i / 250), yOf));
 }
 
 function drawWhole() {
   const pane = panes.whole, pen = pane.begin(), c = theme(), { width, height } = pane, { length, rate } = view.record;
   const rr = view.marks.slice(1).map((m, k) => ((m - view.marks[k]) / rate) * 1000);
   const sorted = [...rr].sort((a, b) => a - b), top = Math.max(1200, Math.min(3000, sorted[Math.floor(0.99 * sorted.length)] * 1.3 || 0));
-  const xOf = (at) => (at / length) * width, yOf = (v) => height - 6 - (Math.min(v, top) / top) * (height - 28);
-  for (const v of ticks(0, top, 3)) { pen.strokeStyle = c.grid; pen.beginPath(); pen.moveTo(0, yOf(v)); pen.lineTo(width, yOf(v)); pen.stroke(); label(pen, String(v), width - 4, yOf(v) - 2, { align: "right", size: 10 }); }
+  const tOf = across(pane, 0, length / rate), foot = height - 26, yOf = (v) => foot - (Math.min(v, top) / top) * (foot - 6);
+  for (const v of ticks(0, top, 3)) rule(pen, String(v), yOf(v), width);
+  for (const t of ticks(0, length / rate, width / 110)) label(pen, clock(t), tOf(t), height - 5, { align: tOf(t) > width - 40 ? "right" : "center", size: 11 });
   pen.fillStyle = c.beat;
-  rr.forEach((v, k) => pen.fillRect(xOf(view.marks[k + 1]) - 1, yOf(v) - 1, 2.5, 2.5));
+  rr.forEach((v, k) => pen.fillRect(tOf(seconds(view.marks[k + 1])) - 1, yOf(v) - 1, 2.5, 2.5));
   pen.fillStyle = c.withdrawn;
-  view.doubts.forEach((doubt, k) => { if (!view.done.has(k)) pen.fillRect(xOf(doubt.time * rate) - 1, height - 5, 2, 5); });
+  view.doubts.forEach((doubt, k) => { if (!view.done.has(k)) pen.fillRect(tOf(doubt.time) - 1, foot + 1, 2, 6); });
   pen.strokeStyle = c.trigger; pen.lineWidth = 1.5;
-  pen.beginPath(); pen.moveTo(xOf(view.cursor), 0); pen.lineTo(xOf(view.cursor), height); pen.stroke();
+  pen.beginPath(); pen.moveTo(tOf(seconds(view.cursor)), 0); pen.lineTo(tOf(seconds(view.cursor)), foot + 7); pen.stroke();
 }
 
 connect();

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from streamqrs.adapters.web_server import Address
     from streamqrs.records import Record
 
-REVIEWED = "rev"
-"""Annotator of what was reviewed, where there are marks by somebody else."""
-
 
 def command(
     file: Annotated[
@@ -34,7 +31,9 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="Where the marks go.  [default: RECORDING.atr, or .rev beside an .atr]")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there, the .atr, too.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there; without a .rev, the .atr.")
+    ] = False,
     web: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Where the page is.  [default: 127.0.0.1:8765]")
     ] = None,
@@ -42,8 +41,8 @@ def command(
 ) -> None:
     """Go through the doubtful beats of a recording in a browser: move, add and delete marks, and save them.
 
-    Without marks of its own, a recording begins with those that the model finds. Ctrl-C ends, and saves what is not
-    saved yet.
+    Without marks of its own, a recording begins with those that the model finds. Ctrl-C ends, and saves what was
+    changed or checked. Marks in a .rev come before those of the .atr beside it, also in evaluate and finetune.
     """
     from streamqrs.adapters.web_server import read_address
 
@@ -54,9 +53,11 @@ def command(
     try:
         asyncio.run(_serve(review, address, open_page=browser))
     finally:
-        if not review.marking.saved:
+        if not review.marking.saved and review.touched:
             review.save()
             typer.echo(f"{len(review.marking.marks)} marks saved in {review.target}", err=True)
+        elif not review.marking.saved:
+            typer.echo(f"nothing was changed or checked: {review.target} is not written", err=True)
 
 
 def prepare(
@@ -80,11 +81,11 @@ def prepare(
     from streamqrs.detector import Detector
     from streamqrs.doubts import find_doubts
     from streamqrs.marking import Mark, Marking
-    from streamqrs.records import read_record
+    from streamqrs.records import REVIEWED, read_record
     from streamqrs.types import RATE
 
     base = _base(file)
-    if annotator is None and _beside(base, REVIEWED).is_file() and not force:
+    if annotator is None and _beside(base, REVIEWED).is_file():
         annotator = REVIEWED
     record = read_record(file, lead=lead, rate=rate, annotator=annotator)
     target = choose_target(base, record, annotator, out=out, force=force)
@@ -106,29 +107,32 @@ def prepare(
         about = f"marks of {base.name}.{annotator}" if annotator else "marks that came with it"
     threshold = detector.settings.threshold
     doubts = find_doubts([mark.at / record.rate for mark in marks], found.beats, curve, threshold=threshold)
-    return Review(record, Marking(marks, record.samples, record.rate), doubts, curve, target, about)
+    marking = Marking(marks, record.samples, record.rate)
+    marking.saved = annotator is not None and target == _beside(base, annotator)
+    return Review(record, marking, doubts, curve, target, about)
 
 
 def choose_target(base: Path, record: Record, annotator: str | None, *, out: Path | None, force: bool) -> Path:
     """Where the marks of a recording go: never onto marks that somebody else made, unless `force` is given."""
     from streamqrs.errors import SinkError
+    from streamqrs.records import REVIEWED
     from streamqrs.wfdb_files import load_wfdb
 
     load_wfdb()
-    original = _beside(base, "atr")
+    original, reviewed = _beside(base, "atr"), _beside(base, REVIEWED)
     if out is not None:
         target = out.expanduser()
-    elif force or (record.beats is None and not original.exists()):
+    elif not reviewed.exists() and (force or (record.beats is None and not original.exists())):
         target = original
     else:
-        target = _beside(base, REVIEWED)
+        target = reviewed
     if len(target.suffix) < 2 or not target.suffix[1:].isalpha():
         raise ValueError(f"{target.name}: the ending names the annotator, allowed are letters, for example .atr")
     if target.suffix in {".hea", ".dat"}:
         raise ValueError(f"{target.name}: a recording has this ending, allowed are others, for example .atr")
     if not target.parent.is_dir():
         raise SinkError(f"no folder {target.parent}")
-    continued = annotator is not None and target == _beside(base, annotator) and annotator == REVIEWED
+    continued = annotator == REVIEWED and target == reviewed
     if target.exists() and not force and not continued:
         raise SinkError(f"{target} is there already: give another name with --out, or --force to replace it")
     return target

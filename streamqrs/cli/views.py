@@ -46,8 +46,8 @@ def furnish(sinks: Sequence[Sink], source: Source, detector: Detector) -> list[A
     from streamqrs.adapters.views import links_of
 
     views = sorted((s for s in sinks if hasattr(s, "links")), key=lambda view: getattr(view, "name", "") != "screen")
-    outputs: list[object] = [source, *(sink for sink in sinks if sink not in views)]
-    shown = [output for output in outputs if hasattr(output, "connected") or output is not source]
+    others = [sink for sink in sinks if sink not in views and getattr(sink, "name", "") != "console"]
+    shown: list[object] = [source, *others] if hasattr(source, "connected") else [*others]
     urls = [view.url for view in views if hasattr(view, "url")]
     for view in views:
         view.links = lambda: links_of(shown)
