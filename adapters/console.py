@@ -10,7 +10,7 @@ from typing import Self
 
 from streamqrs.adapters.writer import LineWriter, standard_output
 from streamqrs.errors import BadSpec, SinkError
-from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
+from streamqrs.types import Beat, Event, Gap, Marker, Problem, Quality, Started, Stopped
 
 LIMIT = 200
 """Lines that wait for a slow terminal; the oldest make way."""
@@ -77,7 +77,7 @@ def describe(event: Event, clock: str = "stream") -> Spans:
 
     Parameters
     ----------
-    event : Started, Beat, Gap, Quality, Problem or Stopped
+    event : Started, Beat, Gap, Quality, Marker, Problem or Stopped
         The event.
     clock : str, optional
         What its times count, as in `SourceInfo`; Unix time is shown as the time of day in UTC.
@@ -109,6 +109,8 @@ def _spans(event: Event, clock: str) -> Spans:
             text = "signal is usable again" if event.usable else f"signal is unusable ({event.reason}): no triggers"
             style = "green" if event.usable else "yellow"
             return [("quality    ", f"bold {style}"), (f"{_time(event.time, clock)}  ", ""), (text, style)]
+        case Marker():
+            return [("marker     ", ""), (f"{_time(event.time, clock)}  ", ""), (event.name, "dim")]
         case Problem():
             return [("problem    ", "bold red"), (f"{event.where}: {event.message}", "red")]
         case Started():

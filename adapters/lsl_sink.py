@@ -25,7 +25,7 @@ from typing import Any, Self
 from streamqrs import __version__
 from streamqrs.adapters.lsl_streams import load
 from streamqrs.errors import SinkError
-from streamqrs.types import Beat, Event, Gap, Quality, Started
+from streamqrs.types import Beat, Event, Gap, Marker, Quality, Started
 
 MARKERS = {"beat": "R", "trigger": "trigger", "withdrawn": "withdrawn"}
 """Marker of each kind of beat."""
@@ -91,6 +91,8 @@ class LslSink:
             case Quality():
                 ago_s = event.known - event.time
                 self._markers.push_sample(["usable" if event.usable else "unusable"], self._stamp(event.time, ago_s))
+            case Marker():
+                self._markers.push_sample([event.name], self._stamp(event.time, event.known - event.time))
             case _:
                 pass
 

@@ -35,7 +35,7 @@ from streamqrs.adapters.mqtt_target import Broker, reason
 from streamqrs.adapters.retry import pauses
 from streamqrs.errors import SinkError
 from streamqrs.events import VERSION, EventEncoder
-from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
+from streamqrs.types import Beat, Event, Gap, Marker, Problem, Quality, Started, Stopped
 
 if TYPE_CHECKING:
     import aiomqtt
@@ -183,6 +183,8 @@ class MqttSink:
                 self.counts[_COUNTED[type(event)]] += 1
                 self._keep_for(f"{self._base}/event", message)
                 self._say("online")
+            case Marker():
+                self._keep_for(f"{self._base}/event", message)
             case Started():
                 self._started = event
                 self._say("online")

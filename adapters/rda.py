@@ -3,8 +3,8 @@
 Port 51244 sends float32, 51234 int16; both are heard. The recorder sends a block every 20 ms or so, and that is the
 delay which it adds. It has no clock: the time of a block is reckoned from its arrival, on the Unix clock of this
 machine. Blocks that are lost show in their running number; after a stop, a restart or a broken connection the time
-that passed tells how much is missing. Markers (volume triggers of the scanner among them) are no events of the heart:
-they are counted, and told in the log when the source is closed.
+that passed tells how much is missing. Markers, volume triggers of the scanner among them, are passed on at their
+sample, counted, and told in the log when the source is closed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from streamqrs.adapters import rda_protocol
 from streamqrs.adapters.labels import pick_channel
 from streamqrs.adapters.rda_protocol import Data, Message, RdaParser, Start, Stop
 from streamqrs.adapters.retry import pauses, reason
 from streamqrs.errors import BadSignal, BadSpec, SourceLost, SourceNotFound
-from streamqrs.types import Chunk, Problem, SourceInfo
+from streamqrs.types import Chunk, Marker, Problem, SourceInfo
 
 PORT = 51244
 CONNECT_S = 5.0
@@ -155,8 +156,8 @@ class RdaSource:
             told = ", ".join(f"{count} × {marker}" for marker, count in self.markers.most_common(10))
             log.info("%s: %d markers: %s", self.name, self.counts["markers"], told)
 
-    async def __aiter__(self) -> AsyncIterator[Chunk | Problem]:
-        """Yield chunks as the blocks arrive, and problems; reconnect when the connection is lost."""
+    async def __aiter__(self) -> AsyncIterator[Chunk | Marker | Problem]:
+        """Yield chunks as the blocks arrive, their markers, and problems; reconnect when the connection is lost."""
         silent_s = 0.0
         while True:
             try:
@@ -227,7 +228,7 @@ class RdaSource:
                 await self._writer.wait_closed()
         self._reader = self._writer = None
 
-    def _take(self, message: Message) -> list[Chunk | Problem]:
+    def _take(self, message: Message) -> list[Chunk | Marker | Problem]:
         match message:
             case Start():
                 self._begin(message)
@@ -238,7 +239,7 @@ class RdaSource:
                 return [Problem(self.name, "the recorder has stopped: waiting for it to start again")]
             case Data() if self._start:
                 self._count(message)
-                return [self._chunk(message, self._start)] if len(message.values) else []
+                return self._block_of(message, self._start) if len(message.values) else []
         return []
 
     def _begin(self, start: Start) -> None:
@@ -254,6 +255,17 @@ class RdaSource:
         self._start = start
         self._channel = self._channel if self._channel is not None else label  # the same one after a restart
         self.info = SourceInfo(self.name, label or str(self._index), "µV", "unix")
+
+    def _block_of(self, data: Data, start: Start) -> list[Chunk | Marker | Problem]:
+        chunk = self._chunk(data, start)
+        known = chunk.time + (len(chunk.samples) - 1) / chunk.rate
+        return [
+            chunk,
+            *(
+                Marker(_name(m), chunk.start + m.position, chunk.time + m.position / chunk.rate, known)
+                for m in data.markers
+            ),
+        ]
 
     def _chunk(self, data: Data, start: Start) -> Chunk:
         received = time.monotonic()
@@ -281,6 +293,10 @@ class RdaSource:
         self._pauses = pauses()
         for marker in data.markers:
             self.counts["markers"] += 1
-            name = f"{marker.kind} {marker.description}".strip()
+            name = _name(marker)
             if name in self.markers or len(self.markers) < MARKERS:
                 self.markers[name] += 1
+
+
+def _name(marker: rda_protocol.Marker) -> str:
+    return f"{marker.kind} {marker.description}".strip()

@@ -15,6 +15,7 @@ _HOME = {
     "Detector": "detector",
     "Event": "types",
     "Gap": "types",
+    "Marker": "types",
     "Problem": "types",
     "Quality": "types",
     "Settings": "settings",
@@ -35,6 +36,7 @@ __all__ = [
     "Detector",
     "Event",
     "Gap",
+    "Marker",
     "Problem",
     "Quality",
     "Settings",
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from streamqrs.settings import Settings
     from streamqrs.summary import Summary
     from streamqrs.triggers import TriggerSettings
-    from streamqrs.types import Beat, Chunk, Event, Gap, Problem, Quality, SourceInfo, Started, Stopped
+    from streamqrs.types import Beat, Chunk, Event, Gap, Marker, Problem, Quality, SourceInfo, Started, Stopped
 
 
 def __getattr__(name: str) -> Any:

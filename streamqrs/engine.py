@@ -31,7 +31,7 @@ from streamqrs.post import Post
 from streamqrs.queues import Inbox, Outbox
 from streamqrs.summary import Summary
 from streamqrs.triggers import TriggerDesk, TriggerSettings
-from streamqrs.types import Problem, SourceInfo, Started, Stopped
+from streamqrs.types import Marker, Problem, SourceInfo, Started, Stopped
 from streamqrs.worker import Worker
 
 CLOSING_S = 5.0
@@ -58,7 +58,8 @@ async def run(
     detector : Detector
         If the source's rate is another one than the detector's, one of the same model and settings takes its place.
     sinks : sequence of Sink
-        Entered and left here. Each gets `Started`, then `Beat`, `Gap`, `Quality` and `Problem` events, and `Stopped`.
+        Entered and left here. Each gets `Started`, then `Beat`, `Gap`, `Quality`, `Marker` and `Problem` events, and
+        `Stopped`.
     duration_s : float, optional
         End after so many seconds of signal, or of waiting for it.
     stop : asyncio.Event, optional
@@ -182,7 +183,7 @@ class _Run:
         read_s = 0.0
         try:
             async for item in self._source:
-                if isinstance(item, Problem):
+                if isinstance(item, Problem | Marker):
                     self._post.tell(item)
                     continue
                 await self._inbox.put(item)

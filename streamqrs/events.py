@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from streamqrs.types import Beat, Event, Gap, Problem, Quality, Started, Stopped
+from streamqrs.types import Beat, Event, Gap, Marker, Problem, Quality, Started, Stopped
 
 VERSION = 1
 """Version of the event format: raised when a field changes its meaning or goes, not when one is added."""
@@ -32,7 +32,7 @@ class EventEncoder:
 
         Parameters
         ----------
-        event : Started, Beat, Gap, Quality, Problem or Stopped
+        event : Started, Beat, Gap, Quality, Marker, Problem or Stopped
             Times in s on the source's clock.
 
         Returns
@@ -43,7 +43,7 @@ class EventEncoder:
         Raises
         ------
         TypeError
-            If it is none of the six.
+            If it is none of the seven.
         """
         if isinstance(event, Started):
             self._started = event
@@ -75,6 +75,13 @@ class EventEncoder:
                     "value": _rounded(event.value, 3),
                     "clock": self._clock,
                 }
+            case Marker():
+                return "marker", {
+                    "name": " ".join(event.name.split()),
+                    "sample": int(event.sample),
+                    "time": _rounded(event.time, 6),
+                    "clock": self._clock,
+                }
             case Problem():
                 return "problem", {"where": event.where, "message": " ".join(event.message.split())}
             case Started():
@@ -95,7 +102,9 @@ class EventEncoder:
                     "reason": " ".join(event.reason.split()),
                     "counts": {name: int(count) for name, count in event.counts.items()},
                 }
-        raise TypeError(f"event is a {type(event).__name__}: allowed are Started, Beat, Gap, Quality, Problem, Stopped")
+        raise TypeError(
+            f"event is a {type(event).__name__}: allowed are Started, Beat, Gap, Quality, Marker, Problem, Stopped"
+        )
 
     def _beat(self, beat: Beat) -> Encoded:
         return {

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 from streamqrs.errors import BadSpec
-from streamqrs.types import Chunk, Event, Problem, Signal
+from streamqrs.types import Chunk, Event, Marker, Problem, Signal
 
 
 @runtime_checkable
@@ -24,7 +24,7 @@ class Source(Protocol):
     """Where samples come from.
 
     Inside ``async with``, `rate` is the sampling rate in Hz and iterating yields chunks until the stream ends.
-    Two attributes may be there besides: ``info`` (a `SourceInfo`), and the `Problem` records that an iteration
+    Two things may be there besides: ``info`` (a `SourceInfo`), and the `Problem` and `Marker` records that an iteration
     may yield between chunks.
     """
 
@@ -40,7 +40,7 @@ class Source(Protocol):
     ) -> bool | None:
         """Close the source."""
 
-    def __aiter__(self) -> AsyncIterator[Chunk | Problem]:
+    def __aiter__(self) -> AsyncIterator[Chunk | Marker | Problem]:
         """Yield chunks as they arrive."""
 
 

@@ -197,6 +197,7 @@ def _locate(path: Path) -> tuple[Path, str]:
 
 def _find_marks(base: Path, ending: str, raw: Raw, annotator: str | None) -> Marks | None:
     full = base if ending == ".hea" else base.with_name(base.name + ending)
+
     def beside(name: str) -> Path | None:
         return next((path for path in (base, full) if path.with_name(f"{path.name}.{name}").is_file()), None)
 

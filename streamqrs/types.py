@@ -190,10 +190,8 @@ class Quality:
         Which of the two.
     reason : str
         What is wrong, or was: ``flat``, ``rails``, ``noise``.
-    index : int
-        From here on, in 250 Hz samples since the stream began.
-    time : float
-        The same on the source clock, in s.
+    index, time : int, float
+        From here on, in 250 Hz samples since the stream began, and on the source clock in s.
     known : float
         Source time in s of the newest sample that was needed to say this.
     value : float
@@ -230,12 +228,8 @@ class SourceInfo:
 
     Attributes
     ----------
-    name : str
-        Name of the stream, file or topic.
-    channel : str
-        Label of the lead, empty if unknown.
-    unit : str
-        Unit of the samples, empty if unknown.
+    name, channel, unit : str
+        Name of the stream, file or topic, label of the lead, unit of the samples; empty if unknown.
     clock : str
         What `Chunk.time` counts: ``stream`` (s since the first sample), ``lsl``, ``unix``.
     live : bool
@@ -255,14 +249,10 @@ class Started:
 
     Attributes
     ----------
-    source : SourceInfo
-        The source.
-    rate : float
-        Its sampling rate in Hz.
-    model : str
-        Name of the model.
-    model_sha256 : str
-        Hash of the network's weights.
+    source, rate : SourceInfo, float
+        The source, and its sampling rate in Hz.
+    model, model_sha256 : str
+        Name of the model, and hash of the network's weights.
     delay_ms : float
         Longest delay from R peak to confirmed beat, in ms of source time.
     """
@@ -291,6 +281,26 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Marker:
+    """A marker of the source, such as the volume trigger of a scanner: passed on as it came, no event of the heart.
+
+    Attributes
+    ----------
+    name : str
+        What the source calls it: ``Response R128``, for example.
+    sample, time : int, float
+        Where it is, in source samples since the stream began, and on the source clock in s.
+    known : float
+        Source time in s of the newest sample that came with it.
+    """
+
+    name: str
+    sample: int
+    time: float
+    known: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """Last event of a run.
 
@@ -306,5 +316,5 @@ class Stopped:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-Event = Started | Beat | Gap | Quality | Problem | Stopped
+Event = Started | Beat | Gap | Quality | Marker | Problem | Stopped
 """What sinks are sent."""

@@ -16,7 +16,7 @@ from streamqrs.adapters.lsl import open_sink, open_source
 from streamqrs.adapters.lsl_search import Query
 from streamqrs.adapters.lsl_streams import Channel, Stream, load
 from streamqrs.errors import BadSignal, BadSpec, SourceNotFound
-from streamqrs.types import Beat, Chunk, Gap, Problem, SourceInfo, Started
+from streamqrs.types import Beat, Chunk, Gap, Marker, Problem, SourceInfo, Started
 
 pytestmark = pytest.mark.lsl
 
@@ -349,10 +349,13 @@ def test_markers_are_stamped_with_the_r_time(name):
     started = Started(SourceInfo("amp", clock="lsl"), 250.0, "base", "0" * 64, 500.0)
     since = math.floor(load().local_clock()) - 5000  # the figures above, as of now
     beats = [replace(beat, time=beat.time + since, known=beat.known + since) for beat in BEATS]
-    markers, figures = send_and_read_back(name, [started, *beats, Gap(600, 700, 5002.4 + since, 0.4)])
+    gap = Gap(600, 700, 5002.4 + since, 0.4)
+    volume = Marker("Response R128", 725, 5002.5 + since, 5002.52 + since)
+    markers, figures = send_and_read_back(name, [started, *beats, gap, volume])
     assert markers[:3] == ["Markers", markers[1], "streamqrs"]
-    assert markers[5] == [["trigger"], ["R"], ["R"], ["trigger"], ["withdrawn"], ["gap"]]
-    assert [stamp - since for stamp in markers[6]] == pytest.approx([5001.0, 5001.004, 5001.8, 5002.0, 5002.0, 5002.4])
+    assert markers[5] == [["trigger"], ["R"], ["R"], ["trigger"], ["withdrawn"], ["gap"], ["Response R128"]]
+    wanted = [5001.0, 5001.004, 5001.8, 5002.0, 5002.0, 5002.4, 5002.5]
+    assert [stamp - since for stamp in markers[6]] == pytest.approx(wanted)
     assert figures[0] == "HeartBeat"
     assert figures[3:5] == [
         ["delay_ms", "rr_s", "heart_rate", "probability", "id"],

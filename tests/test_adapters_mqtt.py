@@ -22,7 +22,7 @@ from streamqrs.adapters.mqtt_target import PASSWORD, read_target
 from streamqrs.adapters.retry import LONGEST_S, pauses
 from streamqrs.errors import BadSignal, BadSpec, SinkError, SourceError, SourceNotFound
 from streamqrs.ports import Sink, Source, open_sink, open_source
-from streamqrs.types import Beat, Chunk, Gap, Problem, SourceInfo, Started, Stopped
+from streamqrs.types import Beat, Chunk, Gap, Marker, Problem, SourceInfo, Started, Stopped
 
 pytestmark = pytest.mark.broker
 
@@ -532,6 +532,7 @@ def test_everything_the_sink_says_arrives_where_it_belongs(broker):
         beat(2, "trigger"),
         beat(2, "withdrawn"),
         Gap(10, 20, 1.79e9, 0.04),
+        Marker("Response R128", 15, 1.79e9 + 3, 1.79e9 + 3.02),
         Problem("source", "something"),
         Beat(3, "beat", 900, 1.79e9 + 4, 0.8, None, 1.79e9 + 5),
         Stopped("duration", {"beats": 3}),
@@ -551,7 +552,8 @@ def test_everything_the_sink_says_arrives_where_it_belongs(broker):
         ("beat", 0), ("beat", 1), ("withdrawn", 2), ("beat", 3),
     ]  # fmt: skip
     assert [m["id"] for m in on(heard, "lab/scanner/trigger")] == [1, 2]
-    assert [m["event"] for m in on(heard, "lab/scanner/event")] == ["gap", "problem"]
+    assert [m["event"] for m in on(heard, "lab/scanner/event")] == ["gap", "marker", "problem"]
+    assert on(heard, "lab/scanner/event")[1]["name"] == "Response R128"
     assert on(heard, "lab/scanner/hr")[-1] == {"version": 1, "heart_rate": 75.0, "time": 1.79e9 + 0.8}
     assert on(heard, "lab/scanner/beat")[0]["model"] == "base"
     assert all(qos == 1 for topic, qos, *_ in heard if topic.endswith(("/beat", "/event", "/status")))

@@ -25,7 +25,7 @@ from streamqrs.adapters.rda_protocol import LIMIT, Data, KeepAlive, RdaParser, S
 from streamqrs.errors import BadSignal, BadSpec, SourceLost, SourceNotFound
 from streamqrs.ports import Source, open_source
 from streamqrs.scanner import VirtualPatient
-from streamqrs.types import Chunk, Problem
+from streamqrs.types import Chunk, Marker, Problem
 
 # the recorder
 
@@ -360,7 +360,7 @@ def test_a_recorder_that_comes_back_without_the_channel_ends_the_source(recorder
         asyncio.run(main())
 
 
-def test_markers_are_counted_and_disturb_nothing(recorder, caplog):
+def test_markers_are_passed_on_at_their_sample_and_counted(recorder, caplog):
     caplog.set_level("INFO", "streamqrs.adapters.rda")
 
     async def main():
@@ -371,7 +371,11 @@ def test_markers_are_counted_and_disturb_nothing(recorder, caplog):
             return items, source.counts["markers"], dict(source.markers)
 
     items, count, markers = asyncio.run(main())
-    assert len(items) == 5
+    blocks, passed = chunks(items), [item for item in items if isinstance(item, Marker)]
+    assert len(blocks) == 5
+    assert [(m.sample, m.name) for m in passed] == [(23, "Response R128"), (63, "Response R128")]
+    assert [m.time for m in passed] == pytest.approx([blocks[k].time + 3 / RATE for k in (1, 3)])
+    assert [isinstance(item, Marker) for item in items] == [False, False, True, False, False, True, False]
     assert (count, markers) == (2, {"Response R128": 2})
     assert "2 × Response R128" in caplog.text
 
@@ -458,8 +462,14 @@ def test_run_in_a_process_through_cuts_and_lost_blocks(recorder, tmp_path):
     try:
         recorder.wait()
         lose, cut = set(range(150, 160)), {225}  # 0.4 s from 6 s on; a cut at 9 s
+
+        def volumes(block):  # every 2 s
+            return [marker(7, "Response", "R128")] if block % (2 * rate // points) == 0 else []
+
         player = threading.Thread(
-            target=play, args=(recorder, rows(10 * ecg), RATE, points), kwargs={"lose": lose, "cut_at": cut}
+            target=play,
+            args=(recorder, rows(10 * ecg), RATE, points),
+            kwargs={"lose": lose, "cut_at": cut, "markers": volumes},
         )
         player.start()
         player.join()
@@ -473,6 +483,9 @@ def test_run_in_a_process_through_cuts_and_lost_blocks(recorder, tmp_path):
     events = [json.loads(line) for line in out.read_text().splitlines()]
     assert events[0]["event"] == "started"
     assert (events[0]["channel"], events[0]["rate"], events[0]["clock"]) == ("ECG", RATE, "unix")
+    passed = [(event["sample"], event["name"]) for event in events if event["event"] == "marker"]
+    assert passed[:3] == [(at * rate + 7, "Response R128") for at in (0, 2, 4)]
+    assert len(passed) >= 6  # those in what was lost are lost, too
     gaps = [event for event in events if event["event"] == "gap"]
     lost = {i for gap in gaps for i in range(gap["start"], gap["stop"])}  # told at once or bit by bit
     assert {*range(3000, 3200), 4500} <= lost

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamqrs.events import EventEncoder
-from streamqrs.types import Beat, Gap, Problem, Quality, SourceInfo, Started, Stopped
+from streamqrs.types import Beat, Gap, Marker, Problem, Quality, SourceInfo, Started, Stopped
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "event.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -24,6 +24,7 @@ EVENTS = [
     Beat(4, "withdrawn", 900, 1235.3, 0.2, None, 1235.8),
     Gap(100, 200, 1240.0, 0.4, "overload"),
     Quality(False, "flat", 9000, 1241.0, 1241.2, 0.0),
+    Marker("Response R128", 4321, 1241.5, 1241.52),
     Problem("mqtt://host/ecg", "message is not JSON:\n'{'"),
     Stopped("duration", {"beats": 3, "dropped": 0}),
 ]
@@ -40,7 +41,7 @@ def test_every_event_keeps_to_the_schema_and_is_numbered():
         VALIDATOR.validate(json.loads(json.dumps(message, allow_nan=False)))
     assert [message["seq"] for message in encoded] == list(range(len(EVENTS)))
     assert [message["event"] for message in encoded] == [
-        "started", "beat", "beat", "beat", "gap", "quality", "problem", "stopped",
+        "started", "beat", "beat", "beat", "gap", "quality", "marker", "problem", "stopped",
     ]  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def test_numpy_numbers_become_plain_ones():
 
 
 def test_a_message_of_several_lines_becomes_one():
-    assert EventEncoder().encode(EVENTS[6])["message"] == "message is not JSON: '{'"
+    assert EventEncoder().encode(EVENTS[7])["message"] == "message is not JSON: '{'"
 
 
 def test_other_things_are_refused():
