@@ -159,7 +159,18 @@ def plot_detection(record: Record, beats: Sequence[Beat], path: Path, *, title: 
         for axes, start in zip(strips, starts, strict=True):
             _plot_strip(axes, record, beats, start)
         strips[-1].set_xlabel("time in s")
+        figure.legend(handles=_legend(record.beats is not None), loc="outside lower right", ncols=2)
         write_figure(figure, path)
+
+
+def _legend(marked: bool) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    kinds = [("v", "beat", f"beat found (p where below {UNSURE})"), ("^", "good", "mark of the recording")]
+    return [
+        Line2D([], [], ls="", marker=mark, ms=5, color=COLOURS[colour], label=label)
+        for mark, colour, label in kinds[: 1 + marked]
+    ]
 
 
 def strip_starts(duration_s: float, beats: Sequence[tuple[float, float]]) -> list[float]:
@@ -255,7 +266,7 @@ def plot_evaluation(result: Evaluation, path: Path) -> None:
             name = {"se": "Se", "ppv": "PPV", "f1": "F1"}[figure_of]
             axes.plot(x, values, mark, ms=4.5, color=COLOURS[colour], label=name, clip_on=False)
         axes.set(ylabel="%", xlim=(-0.7, len(records) - 0.3))
-        axes.set_ylim(top=100)
+        _end_at_100(axes)
         axes.set_xticks(x, [record.name for record in records], rotation=90, fontsize=7 if len(records) < 90 else 4)
         axes.legend(loc="lower right", ncols=3)
         left, right = below.subplots(1, 2)
@@ -277,7 +288,9 @@ def _plot_offsets(axes: Axes, score: Score, label: str) -> None:
             value = score.quantile_ms(q)
             axes.axvline(value, color=COLOURS["beat"], ls=style, label=f"p{100 * q:g} {value:.1f} ms")
         axes.legend()
-    axes.set(xlabel=f"{label} ({score.bias_ms:.1f} ± {score.jitter_ms:.1f})", ylabel="beats")
+    bias = f"{score.bias_ms:.1f}".replace("-", "−")
+    axes.set(xlabel=f"{label} ({bias} ± {score.jitter_ms:.1f})", ylabel="beats")
+    axes.yaxis.get_major_locator().set_params(integer=True)
 
 
 def _plot_tolerances(axes: Axes, result: Evaluation) -> None:
@@ -287,4 +300,11 @@ def _plot_tolerances(axes: Axes, result: Evaluation) -> None:
         values = [getattr(result.pooled(t), figure) for t in tolerances]
         axes.plot(tolerances, values, "o-", color=COLOURS[colour], label=name)
     axes.set(xlabel="tolerance in ms", ylabel="%")
-    axes.legend()
+    _end_at_100(axes)
+    axes.legend(loc="lower right", ncols=3)
+
+
+def _end_at_100(axes: Axes) -> None:
+    """Percentages end at 100, with room for a marker there; perfect ones still get a scale."""
+    low = min(axes.get_ylim()[0], 98.0)
+    axes.set_ylim(low, 100 + 0.02 * (100 - low))
