@@ -1,4 +1,4 @@
-"""Write docs/web.png: the browser's view of a virtual patient in a 3 T scanner, 70 s into the run.
+"""Write docs/web.png: the browser's view of a virtual patient in a 3 T scanner, 67 s into the run.
 
 The detector runs over the signal beforehand, and its events are shown when they were known: the picture is the same on
 a machine that is too busy to keep up.
@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from streamqrs.scanner import VirtualPatient
 from streamqrs.types import Chunk, Signal, SourceInfo, Started
 
 ROOT = Path(__file__).parent.parent
-RATE, SECONDS, PORT = 500, 70.0, 8794
+RATE, SECONDS, PORT = 500, 67.5, 8794
 
 
 def listen():
@@ -70,6 +71,8 @@ def main(*to):
                 for theme, path in zip(("dark", "light"), to or [ROOT / "docs" / "web.png"], strict=False):
                     browser.open(f"http://127.0.0.1:{PORT}/?theme={theme}")
                     browser.until(f"streamqrs.shown >= {SECONDS - 0.1} && streamqrs.frames > 100")
+                    browser.ask("streamqrs.scaled = null; streamqrs.drawn = NaN")  # the scale of what is on the screen
+                    time.sleep(1)
                     browser.picture(path)
             finally:
                 browser.close()

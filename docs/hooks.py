@@ -162,7 +162,8 @@ def _type(field: dict[str, Any]) -> str:
 
 
 def _paragraphs(text: str | None) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in (text or "").split("\n\n"))
+    parts = [" ".join(part.split()) for part in (text or "").split("\n\n")]
+    return "\n\n".join(re.sub(r"(?<![\w`])--[a-z][\w-]*", r"`\g<0>`", part) for part in parts)
 
 
 def _cell(text: str) -> str:
