@@ -80,7 +80,7 @@ class Model:
             )
         self._input, self._output = ends[0][0], ends[1][0]
         try:
-            tried = self._run(np.zeros((2, WINDOW), np.float32))
+            tried = self(np.zeros((2, WINDOW), np.float32))
         except Exception as error:
             raise BadModel(f"model {sidecar['name']}: its network fails on a window of zeros") from error
         if tried.shape != (2, WINDOW):
