@@ -24,8 +24,9 @@ WIDTH_MS = (30, 120)
 """Width of its lobes: the narrower half, which an ordinary model takes for QRS complexes."""
 
 REST = 0.25
-"""Height in R of what a recorder's own filters leave of gradients, at most: the original's beats were marked by hand, so
-a person could see them."""
+"""Height in R of what a recorder's own filters leave of gradients, at most.
+
+The original's beats were marked by hand: a person could see them."""
 
 HELD_OUT = 4
 """Every such gradient waveform of the data folder is heard in the test only."""

@@ -17,7 +17,7 @@ from streamqrs.evaluation import evaluate
 from streamqrs.marks import refine_marks
 from streamqrs.mri300 import write_mri300
 from streamqrs.mri300_make import recorded_sequences
-from streamqrs.mri300_plan import FIELDS, LUDB_LEADS, PARTS, SEVERITY, plan
+from streamqrs.mri300_plan import FIELDS, LUDB_LEADS, PARTS, SEED, STIMULUS_MARKED, plan
 from streamqrs.records import read_record
 from streamqrs.scanner import VirtualPatient
 from streamqrs.wfdb_files import load_wfdb
@@ -108,8 +108,8 @@ def test_the_size_and_the_mixture_are_those_of_the_protocol(data):
         for preset, share in FIELDS.items():
             assert abs(presets[preset] - share * part.count) < 1
         severities = [entry.severity for entry in mine]
-        assert SEVERITY[0] <= min(severities) < max(severities) <= SEVERITY[1]
-        assert np.mean(np.log(severities)) == pytest.approx(np.mean(np.log(SEVERITY)), abs=0.2)
+        assert part.severity[0] <= min(severities) < max(severities) <= part.severity[1]
+        assert np.mean(np.log(severities)) == pytest.approx(np.mean(np.log(part.severity)), abs=0.2)
 
 
 def test_pieces_of_a_patient_do_not_overlap(data):
@@ -117,6 +117,10 @@ def test_pieces_of_a_patient_do_not_overlap(data):
     assert max(slots.values()) == 1
     assert max(entry.slot for entry in plan(data)) > 1
     assert all(entry.slot < entry.slots for entry in plan(data))
+
+
+def test_no_heart_whose_marks_lie_at_the_stimulus(data):
+    assert not {entry.record for entry in plan(data) if entry.database == "mitdb"} & STIMULUS_MARKED
 
 
 def test_another_seed_is_another_plan(data):
@@ -179,7 +183,7 @@ def test_folders_are_found_by_the_other_commands(written):
 def test_the_readme_says_how_to_make_it_again(written):
     head = manifest(written.out)
     assert head["command"] in (written.out / "README.md").read_text()
-    assert head["seed"] == 5
+    assert head["seed"] == SEED
     assert head["recorded_sequences"] == 0
 
 

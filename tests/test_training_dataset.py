@@ -100,7 +100,7 @@ def test_a_recording_shorter_than_a_window_is_known_only_inside():
     r = recording(leads=1, seconds=2)
     batch = Windows({"test": [r]}).draw(np.random.default_rng(0), 20)
     assert np.isfinite(batch.ecg).all()
-    assert ((batch.weight > 0).sum(axis=1) <= 500 / 0.9 + 1).all()
+    assert ((batch.weight > 0).sum(axis=1) <= 500 / 0.85 + 1).all()
 
 
 def test_no_recordings_are_refused():
