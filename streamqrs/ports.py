@@ -18,6 +18,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 from streamqrs.errors import BadSpec
 from streamqrs.types import Chunk, Event, Marker, Problem, Signal
 
+LONGEST = 2000
+"""Characters of a spec, at most: errors repeat parts of it."""
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -134,6 +137,8 @@ def open_sink(spec: str, **options: Any) -> Sink:
 
 
 def _make(kind: str, found: dict[str, EntryPoint], spec: str, options: dict[str, Any]) -> Any:
+    if len(spec) > LONGEST:
+        raise BadSpec(f"{kind} of {len(spec)} characters: allowed are up to {LONGEST}")
     scheme, _, target = spec.partition(":")
     if scheme not in found:
         raise BadSpec(f"unknown {kind} {scheme[:60]!r}: allowed are {', '.join(sorted(found))}")

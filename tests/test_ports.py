@@ -32,3 +32,11 @@ def test_an_option_that_an_adapter_does_not_take_is_refused():
 
 def test_none_means_the_default():
     assert isinstance(open_source("sim", payload=None), Source)
+
+
+@pytest.mark.parametrize("open_it", [open_source, open_sink])
+def test_a_spec_that_is_endless_is_not_repeated(open_it):
+    for spec in ("x" * 5000, "serial:/dev/null," + "x" * 5000):
+        with pytest.raises(BadSpec) as caught:
+            open_it(spec)
+        assert len(str(caught.value)) < 200
