@@ -74,7 +74,7 @@ def read_xdf(path: Path, lead: str | int | None) -> Raw:
         import pyxdf
     except ImportError as error:
         raise MissingExtra.of("pyxdf", "files") from error
-    logging.getLogger("pyxdf").setLevel(logging.ERROR)  # its remarks are about stamps, which are looked at here
+    logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # stamps are looked at here; of damage, our error tells
     try:
         with path.open("rb") as file:
             streams, _ = pyxdf.load_xdf(file, dejitter_timestamps=False)
