@@ -6,7 +6,8 @@ The recordings set aside for validation (MIT-BIH train list, QTDB, LUDB) are hea
 recorded noise at −3 dB (every other time played four times faster, as electrodes move), and in the virtual scanner. The
 network runs once over each; then every combination of the grid is scored on the finished curves (F1 at 75 ms). The
 geometric mean of the three errors (100 − F1, and a little, so that a beat or two do not decide) counts: halving the
-errors is worth as much where there are few as where there are many. `--write` puts the best combination into the sidecar of the model.
+errors is worth as much where there are few as where there are many. `--write` puts the best combination into the
+sidecar of the model.
 """
 
 import argparse
@@ -99,7 +100,8 @@ def main():
                 for k, p, beats, spans in material
                 if k == kind
             ).f1
-        rows.append((float(np.prod([100 + LEAST - value for value in f1.values()])) ** (1 / 3), low, threshold, rhythm, f1))
+        mean = float(np.prod([100 + LEAST - value for value in f1.values()])) ** (1 / 3)
+        rows.append((mean, low, threshold, rhythm, f1))
     rows.sort(key=lambda row: row[0])
     print("  error  clean  noisy scanned   low  threshold  rhythm")
     for mean, low, threshold, rhythm, f1 in rows[:12] + [row for row in rows if row[1:4] == (0.2, 0.5, 0.0)]:

@@ -15,11 +15,8 @@ import wfdb
 from streamqrs import datasets, model
 from streamqrs.cli.app import main
 from streamqrs.errors import BadRecord, StreamqrsError
-from streamqrs.training.dataset import Windows
 from streamqrs.training.pretrain import check, pretrain
-from streamqrs.training.recordings import load_material
 from streamqrs.training.settings import TrainSettings
-from streamqrs.training.teacher import Taught
 
 QUICK = TrainSettings(steps=4, batch=2, validate_every=4, threads=1)
 
@@ -104,7 +101,7 @@ def stopped(tmp_path_factory, data):
         {"start": "base"},
         {"preset": "seed"},
         {"scanner": "mixture"},
-        {"scanner": "mixture", "teacher": "base"},
+        {"noise": "hard"},
         {"without": ("comb",)},
         {"minutes": 1.0},
     ],
@@ -129,27 +126,13 @@ def test_minutes_become_steps(tmp_path, data):
     assert f"--steps {training['steps']} " in training["command"]
 
 
-def test_a_teacher_has_a_say_near_beats_only(tmp_path, data):
-    windows = Windows(load_material(data).train)
-    base = model.load("base")
-    plain = windows.draw(np.random.default_rng(1), 24)
-    taught = Taught(windows, base).draw(np.random.default_rng(1), 24)
-    np.testing.assert_array_equal(taught.ecg, plain.ecg)
-    np.testing.assert_array_equal(taught.weight, plain.weight)
-    beat = plain.target == 1
-    np.testing.assert_allclose(taught.target[beat], 0.3 + 0.7 * base(plain.ecg)[beat], rtol=1e-5)
-    assert (taught.target != plain.target).any()
-    far = np.stack([np.convolve(row > 0, np.ones(19), "same") == 0 for row in plain.target])
-    np.testing.assert_array_equal(taught.target[far], plain.target[far])
-
-
-def test_a_teacher_is_in_the_command_and_wants_a_scanner(tmp_path, data):
-    with pytest.raises(ValueError, match="a teacher was given without a scanner"):
-        pretrain(data, tmp_path / "new", settings=QUICK, teacher="base")
+def test_hard_noise_is_in_the_command_and_in_half_of_the_windows(tmp_path, data):
+    with pytest.raises(ValueError, match="noise is 'loud': allowed are plain, hard"):
+        pretrain(data, tmp_path / "new", settings=QUICK, noise="loud")
     assert not list(tmp_path.iterdir())
-    pretrain(data, tmp_path / "new", settings=QUICK, scanner="mixture+flow", teacher="base")
+    pretrain(data, tmp_path / "new", settings=QUICK, scanner="mixture+flow", noise="hard")
     training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
-    assert "--scanner mixture+flow --teacher base --steps" in training["command"]
+    assert "--scanner mixture+flow --noise hard --steps" in training["command"]
 
 
 def test_what_cannot_work_is_refused_before_anything_is_read(tmp_path, data):

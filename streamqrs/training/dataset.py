@@ -112,6 +112,13 @@ class Change(Protocol):
         """Return the changed pieces; must not write into those given."""
 
 
+class Drawn(Protocol):
+    """What batches are drawn from."""
+
+    def draw(self, rng: Generator, count: int, /) -> Batch:
+        """Return `count` windows with their targets and weights."""
+
+
 class Windows:
     """Draw batches from recordings.
 

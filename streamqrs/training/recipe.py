@@ -11,9 +11,8 @@ from numpy.random import Generator
 
 from streamqrs.scanner import PRESETS as SCANNERS
 from streamqrs.training.augment import AugmentSettings
-from streamqrs.training.dataset import Batch, WindowSettings
+from streamqrs.training.dataset import Batch, Drawn, WindowSettings
 from streamqrs.training.settings import TrainSettings
-from streamqrs.training.teacher import Drawn
 from streamqrs.types import WINDOW
 
 NO_SCANNER = "none"
