@@ -28,7 +28,7 @@ lint: $(VENV)/.all
 	  ln -s $(CURDIR)/adapters $(CURDIR)/models build/typed/streamqrs/
 	cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p streamqrs
 
-# an hour on two cores; the models and the data of the moment
+# some twenty minutes on two free cores; the models and the data of the moment
 bench: $(VENV)/.bench tools
 	$(BIN)/streamqrs bench latency --out bench/results
 	$(BIN)/streamqrs bench engine --realtime --out bench/results
@@ -36,7 +36,7 @@ bench: $(VENV)/.bench tools
 	$(BIN)/streamqrs bench end-to-end --transport mqtt --chunk 8 --out bench/results
 	$(BIN)/streamqrs bench throughput --hours 24 --out bench/results
 	$(BIN)/streamqrs bench accuracy --out bench/results
-	$(BIN)/streamqrs bench peers --out bench/results
+	$(BIN)/streamqrs bench peers --minutes 2 --out bench/results
 	$(BIN)/streamqrs bench peers --data nstdb --no-live --out bench/results
 	$(BIN)/streamqrs bench peers --data sim --minutes 2 --out bench/results
 	$(BIN)/python bench/write_readme.py
