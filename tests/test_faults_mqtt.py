@@ -364,15 +364,25 @@ def test_a_run_goes_on_through_a_cut_and_says_what_it_cost(broker, proxy, tmp_pa
     assert json.loads(out)["undelivered"] >= dropped
 
 
-def test_a_run_that_cannot_deliver_its_beats_at_the_end_is_no_success(broker, proxy):
-    command = [*STREAMQRS, "run", "--sink", f"{proxy.url}/base", "--json"]
+def test_a_run_that_cannot_deliver_its_beats_at_the_end_is_no_success(broker, proxy, tmp_path):
+    path = tmp_path / "run.jsonl"
+    command = [*STREAMQRS, "run", "--sink", f"{proxy.url}/base", "--sink", f"jsonl:{path}", "--json"]
+
+    def is_beat_after_the_cut():
+        text = path.read_text() if path.exists() else ""
+        return '"event": "beat"' in text.partition('"event": "problem"')[2]
+
     with Listener(broker, "base/#") as listener:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        asyncio.run(listener.until(lambda: listener.on("base/beat")))
-        proxy("cut")
-        time.sleep(3)
-        process.terminate()
-        out, err = process.communicate(timeout=60)
+        try:
+            asyncio.run(listener.until(lambda: listener.on("base/beat")))
+            proxy("cut")
+            asyncio.run(reached(is_beat_after_the_cut))
+            process.terminate()
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
     summary = json.loads(out)
     assert process.returncode == 1, err
     assert summary["undelivered"] >= 1
