@@ -19,6 +19,9 @@ _CONFIG = (
     "[tuning]\nContinuousResolveInterval=0.1\nMulticastMinRTT=0.1\nUnicastMinRTT=0.1\n"
 )
 
+SAID = 100
+"""Characters of what a stranger's stream says that an error repeats, at most."""
+
 
 @cache
 def load() -> Any:
@@ -98,11 +101,12 @@ class Stream:
     def __str__(self) -> str:
         rate = f"{self.rate:g} Hz" if self.rate else "irregular"
         count = f"{len(self.channels)} channel{'s' * (len(self.channels) != 1)}"
-        return f"{self.name!r} (type {self.type or 'none'}, {count}, {rate}, on {self.hostname})"
+        return f"{self.name[:SAID]!r} (type {self.type[:SAID] or 'none'}, {count}, {rate}, on {self.hostname})"
 
     def labels(self) -> str:
         """Labels of its channels in one line; where there are none, the allowed indices."""
-        named = ", ".join(channel.label or str(k) for k, channel in enumerate(self.channels))
+        named = ", ".join(channel.label[:SAID] or str(k) for k, channel in enumerate(self.channels))
+        named = named if len(named) <= 10 * SAID else f"{named[: 10 * SAID]} …"
         return named if any(channel.label for channel in self.channels) else f"0 to {len(self.channels) - 1}"
 
     def index(self, channel: str | int) -> int:
@@ -120,7 +124,9 @@ class Stream:
                 return hits[0]
         if text.isdecimal() and int(text) < len(self.channels):
             return int(text)
-        raise SourceNotFound(f"LSL stream {self.name!r} has no channel {channel!r}: allowed are {self.labels()}")
+        raise SourceNotFound(
+            f"LSL stream {self.name[:SAID]!r} has no channel {str(channel)[:SAID]!r}: allowed are {self.labels()}"
+        )
 
     def leads(self) -> list[int]:
         """Indices of the channels that may be the ECG: those labelled so, else all of a stream of type ECG."""
@@ -145,12 +151,12 @@ def lead(stream: Stream, channel: str | int | None) -> int:
     """
     if not stream.numeric or not stream.channels:
         what = "holds text" if stream.channels else "has no channels"
-        raise BadSignal(f"LSL stream {stream.name!r} {what}: allowed are numbers in one channel or more")
+        raise BadSignal(f"LSL stream {stream.name[:SAID]!r} {what}: allowed are numbers in one channel or more")
     if channel is not None:
         return stream.index(channel)
     leads = [0] if len(stream.channels) == 1 else stream.leads()
     if len(leads) != 1:
-        raise SourceNotFound(f"LSL stream {stream.name!r} needs a channel: allowed are {stream.labels()}")
+        raise SourceNotFound(f"LSL stream {stream.name[:SAID]!r} needs a channel: allowed are {stream.labels()}")
     return leads[0]
 
 

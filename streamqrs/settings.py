@@ -65,17 +65,17 @@ class Settings:
         for name, (least, most) in limits.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"{name} is {value!r}: allowed are {least} to {most} samples")
+                raise ValueError(f"{name} is {value!r:.60}: allowed are {least} to {most} samples")
         if not 0 <= self.rhythm <= 10:
-            raise ValueError(f"rhythm is {self.rhythm!r}: allowed are 0 to 10")
+            raise ValueError(f"rhythm is {self.rhythm!r:.60}: allowed are 0 to 10")
         if self.hop % self.gate_hop:
             raise ValueError(f"hop is {self.hop}, gate_hop {self.gate_hop}: allowed are multiples of gate_hop")
         for low, high in (("low", "threshold"), ("gate_low", "gate_threshold")):
             if not 0 < getattr(self, low) <= getattr(self, high) < 1:
-                given = f"{low} is {getattr(self, low)!r}, {high} {getattr(self, high)!r}"
+                given = f"{low} is {getattr(self, low)!r:.60}, {high} {getattr(self, high)!r:.60}"
                 raise ValueError(f"{given}: allowed are 0 < {low} <= {high} < 1")
         if not 0 <= self.quality_low <= self.quality_high < 1:
-            given = f"quality_low is {self.quality_low!r}, quality_high {self.quality_high!r}"
+            given = f"quality_low is {self.quality_low!r:.60}, quality_high {self.quality_high!r:.60}"
             raise ValueError(f"{given}: allowed are 0 <= quality_low <= quality_high < 1")
 
     @classmethod
@@ -84,5 +84,5 @@ class Settings:
         merged = {name: value for layer in layers for name, value in layer.items()}
         allowed = [field.name for field in fields(cls)]
         if unknown := sorted(merged.keys() - set(allowed)):
-            raise ValueError(f"no setting {', '.join(unknown)}: allowed are {', '.join(allowed)}")
+            raise ValueError(f"no setting {', '.join(unknown)[:200]}: allowed are {', '.join(allowed)}")
         return cls(**merged)
