@@ -255,7 +255,7 @@ def test_beats_of_a_strap():
                 strap.notify(np.round(ecg[first : first + SIZE]), first)
             return await take(source, (len(ecg) - 1) // SIZE)
 
-    detector = Detector(RATE, "base")
+    detector = Detector(RATE, "mri")
     found = [beat for chunk in asyncio.run(main()) for beat in detector.events(chunk)] + detector.flush()
     times = np.array([beat.index for beat in found if isinstance(beat, Beat)]) / 250
     wanted = truth[(truth > 0.3) & (truth < 39)]
