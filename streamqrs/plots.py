@@ -290,7 +290,7 @@ def _plot_offsets(axes: Axes, score: Score, label: str) -> None:
         axes.legend()
     bias = f"{score.bias_ms:.1f}".replace("-", "−")
     axes.set(xlabel=f"{label} ({bias} ± {score.jitter_ms:.1f})", ylabel="beats")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)
 
 
 def _plot_tolerances(axes: Axes, result: Evaluation) -> None:
