@@ -101,7 +101,6 @@ def stopped(tmp_path_factory, data):
         {"start": "base"},
         {"preset": "seed"},
         {"scanner": "mixture"},
-        {"noise": "hard"},
         {"without": ("comb",)},
         {"minutes": 1.0},
     ],
@@ -124,15 +123,6 @@ def test_minutes_become_steps(tmp_path, data):
     training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
     assert 1 <= training["steps"] < 300
     assert f"--steps {training['steps']} " in training["command"]
-
-
-def test_hard_noise_is_in_the_command_and_in_half_of_the_windows(tmp_path, data):
-    with pytest.raises(ValueError, match="noise is 'loud': allowed are plain, hard"):
-        pretrain(data, tmp_path / "new", settings=QUICK, noise="loud")
-    assert not list(tmp_path.iterdir())
-    pretrain(data, tmp_path / "new", settings=QUICK, scanner="mixture+flow", noise="hard")
-    training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
-    assert "--scanner mixture+flow --noise hard --steps" in training["command"]
 
 
 def test_what_cannot_work_is_refused_before_anything_is_read(tmp_path, data):

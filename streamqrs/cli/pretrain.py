@@ -21,7 +21,6 @@ def command(
         str | None, typer.Option(help="Scanners to train in, such as mixture, 3T, or mixture+flow.")
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Family of scanner noise to leave out; may repeat.")] = None,
-    noise: Annotated[str, typer.Option(help="plain, or hard: several kinds of it at once.")] = "plain",
     name: Annotated[str | None, typer.Option(help="Name of the model; the preset's by default.")] = None,
     steps: Annotated[int | None, typer.Option(help="Batches of 64 windows; 6000 by default.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for about this long instead.")] = None,
@@ -57,7 +56,6 @@ def command(
                 start=start,
                 scanner=scanner,
                 without=tuple(without or ()),
-                noise=noise,
                 progress=show.move,
             )
     except KeyboardInterrupt:

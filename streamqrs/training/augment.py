@@ -80,10 +80,6 @@ class AugmentSettings:
                 raise ValueError(f"{field.name} is {getattr(self, field.name)}: allowed are 0 to 1")
 
 
-NOISES = {"plain": AugmentSettings(), "hard": AugmentSettings(recorded=0.7, coloured=0.5, motion=0.55, white=0.5)}
-"""How often windows get noise; with ``hard``, several kinds at once most of the time."""
-
-
 class Augment:
     """A `Change` for `Windows`.
 

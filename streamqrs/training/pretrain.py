@@ -14,23 +14,20 @@ import numpy as np
 import torch
 
 from streamqrs.model import read_sidecar
-from streamqrs.training.augment import NOISES, Augment
+from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Drawn, Windows
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import train
 from streamqrs.training.pauses import Pauses
 from streamqrs.training.plan import find_base, keep_plan
-from streamqrs.training.recipe import Mixed
 from streamqrs.training.recordings import Material, check_data, load_material
-from streamqrs.training.scanned import SHARE, make_scanner
+from streamqrs.training.scanned import make_scanner
 from streamqrs.training.score import Validation
 from streamqrs.training.settings import Progress, Result, TrainSettings
 from streamqrs.training.unet import PRESETS, UNet
 
 VERSION = "1"
 NOISE_FOR_TRAINING = 0.8
-HARD_SHARE = 0.5
-"""Of ordinary windows in hard noise, where there are scanned ones, too."""
 CHECKPOINT, PLAN = "checkpoint.pt", "plan.txt"
 SUMMARY = (
     "Trained on ordinary ECG with plain augmentation (noise, drift, filters, polarity), not on scanner noise: the "
@@ -57,7 +54,6 @@ def pretrain(
     start: str | None = None,
     scanner: str | None = None,
     without: tuple[str, ...] = (),
-    noise: str = "plain",
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train a model on ordinary ECG, in the virtual scanner or not, and write it as a model package.
@@ -85,9 +81,6 @@ def pretrain(
         Preset of `streamqrs.scanner` that most windows are taken into: for a model that hears through a scanner.
     without : tuple of str
         Families of scanner noise that are left out.
-    noise : str
-        How often ordinary windows get noise: see `streamqrs.training.augment.NOISES`. With ``hard`` and a scanner, half
-        of the windows are ordinary ones in hard noise.
     progress : callable, optional
         Told after each step.
 
@@ -98,23 +91,15 @@ def pretrain(
     """
     settings = settings or TrainSettings()
     check(data, out, preset, minutes)
-    if noise not in NOISES:
-        raise ValueError(f"noise is {noise!r}: allowed are {', '.join(NOISES)}")
     material = load_material(data)
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
     given = {"preset": preset, "start": start, "scanner": scanner, "without": without, "minutes": minutes}
-    given |= {"noise": noise}
     keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
-    heard = material.noise[:, :split]
-    pauses, plain = Pauses(), Augment(noise=heard)
-    windows: Drawn = Windows(material.train, changes=[pauses, Augment(NOISES[noise], noise=heard)])
-    if scanner:
-        hard = noise != "plain"
-        room = make_scanner(scanner, settings.seed, data, without, share=1.0 if hard else SHARE)
-        scanned = Windows(material.train, changes=[pauses, room, plain])
-        windows = Mixed(scanned, windows, HARD_SHARE) if hard else scanned
+    pauses, plain = Pauses(), Augment(noise=material.noise[:, :split])
+    rooms = [make_scanner(scanner, settings.seed, data, without)] if scanner else []
+    windows = Windows(material.train, changes=[pauses, *rooms, plain])
     network = new_network(preset, start, settings.seed)
     planned = part / "steps"
     if minutes is not None:
@@ -134,7 +119,6 @@ def pretrain(
     command += f"--start {start} " if start else f"--preset {preset} "
     command += f"--scanner {scanner} " if scanner else ""
     command += "".join(f"--without {family} " for family in without)
-    command += f"--noise {noise} " if noise != "plain" else ""
     command += f"--steps {settings.steps} --learning-rate {settings.learning_rate:g} "
     training = {
         "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),

@@ -20,9 +20,7 @@ VALIDATION_SEED = 900_000
 """Seeds of validation begin here, far from those of training."""
 
 
-def make_scanner(
-    preset: str, seed: int, data: Path, without: tuple[str, ...] = (), *, share: float = SHARE
-) -> Corrupted:
+def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = ()) -> Corrupted:
     """Make the scanner that a training draws from, with the recorded gradient waveforms if they are there.
 
     Parameters
@@ -35,8 +33,6 @@ def make_scanner(
         Folder that may hold ``gradients``.
     without : tuple of str
         Families of noise, or sequences, that are left out.
-    share : float
-        Of the windows that go into it.
     """
     folder = data / "gradients"
     recorded = tuple(read_sequences(folder)) if folder.is_dir() else ()
@@ -53,7 +49,7 @@ def make_scanner(
                 out[rows] = corruptor(pieces[rows], peaks[rows], rng)
         return out
 
-    return Corrupted(scan, share=share)
+    return Corrupted(scan, share=SHARE)
 
 
 def scan_lead(ecg: Samples, beats: NDArray[np.float64], preset: str, number: int) -> Samples:
