@@ -283,7 +283,7 @@ def test_too_few_lines_a_second(line):
             pass
 
     try:
-        with pytest.raises(BadSignal, match="10 lines a second: allowed are 100 to 10000"):
+        with pytest.raises(BadSignal, match=r"\b\d\d? lines a second: allowed are 100 to 10000"):
             asyncio.run(main())
     finally:
         stop.set()
