@@ -123,7 +123,7 @@ def test_a_heart_at_215_is_triggered_at_each_beat(seed):
     truth = np.array([index for index, _ in patient.take_beats()]) / rate
     truth = truth[(truth > 3.5) & (truth < truth[-1] - 1)]
     assert 60 / np.median(np.diff(truth)) > 210
-    events = stream(ecg, [100] * 124, rate, model="base", gate=True)
+    events = stream(ecg, [100] * 124, rate, gate=True)
     for kind in ("trigger", "beat"):
         times = np.array([b.time for b in events if b.kind == kind and truth[0] - 0.1 < b.time < truth[-1] + 0.1])
         assert len(times) == len(truth)
