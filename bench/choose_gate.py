@@ -26,7 +26,7 @@ from streamqrs.types import RATE, WINDOW, Probabilities
 from streamqrs.window import normalise
 
 GRID = {
-    "gate_threshold": (0.4, 0.5, 0.6, 0.7, 0.8),
+    "gate_threshold": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95),
     "gate_low": (0.2, 0.3, 0.4),
     "gate_patience": (0, 5),
 }
