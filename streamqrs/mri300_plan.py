@@ -19,7 +19,8 @@ TEST_SEVERITY: Range = (1.1, 1.8)
 """Factor on the height of all noise; the recordings of a part are spread evenly, on a logarithmic scale, between these.
 
 Chosen, with the seed (of 0–9), so that the model ``base`` (65 and 69 %) scores about what the original's did before its
-transfer: F1 63 % on validation and 69 % on test. Five test recordings vary much from seed to seed (sd of F1 14 points)."""
+transfer: F1 63 % on validation and 69 % on test. Five test recordings vary much from seed to seed (sd of F1 14
+points)."""
 
 FIELDS = {"1.5T": 0.4, "3T": 0.45, "7T": 0.15}
 """Share of each preset among the recordings of a part."""
