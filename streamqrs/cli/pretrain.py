@@ -22,29 +22,32 @@ def command(
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Family of scanner noise to leave out; may repeat.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; the preset's by default.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Batches of 64 windows; 6000 by default.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Batches; 6000 by default.")] = None,
+    batch: Annotated[int, typer.Option(help="Windows in a batch.")] = 64,
     minutes: Annotated[float | None, typer.Option(help="Train for about this long instead.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest; 0.001 by default.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed, steps and threads give the same weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that draw windows, for a GPU; 0: a thread does.")] = 0,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 where the processor has it.")] = "float32",
 ) -> None:
     """Train a base model on ordinary ECG; started again after Ctrl-C, it goes on where it was."""
     if steps is not None and minutes is not None:
         raise ValueError("steps and minutes were both given: allowed is one of them")
     try:
+        from streamqrs.training.place import find_place
         from streamqrs.training.pretrain import check, pretrain
         from streamqrs.training.settings import TrainSettings
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error.name or "torch", "train") from error
-    settings = TrainSettings(seed=seed, threads=threads, precision=precision)
+    settings = TrainSettings(batch=batch, seed=seed, threads=threads, precision=precision, workers=workers)
     if steps is not None:
         settings = replace(settings, steps=steps, validate_every=max(settings.validate_every, steps // 8))
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)
     check(data, out, preset, minutes)
     try:
-        with shown() as show:
+        with find_place() as place, shown() as show:
             show.say("reading recordings")
             result = pretrain(
                 data,
@@ -57,6 +60,7 @@ def command(
                 scanner=scanner,
                 without=tuple(without or ()),
                 progress=show.move,
+                place=place,
             )
     except KeyboardInterrupt:
         typer.echo("stopped: the same command goes on from the last checkpoint", err=True)

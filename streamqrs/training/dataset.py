@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from streamqrs.training.recordings import PACED as PACED_CODES
 from streamqrs.training.recordings import Recording
 from streamqrs.types import WINDOW
 from streamqrs.window import normalise
@@ -28,6 +29,9 @@ HURRY = (1.25, 1.8)
 
 SHARE = {"mitdb": 0.5, "qtdb": 0.25, "ludb": 0.25}
 """How often each database is drawn from; others as often as 0.25."""
+
+PACED = 2.5
+"""How much more often a recording with a pacemaker is drawn than others of its database: there are two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,14 @@ class Draw:
         For each piece its R peaks, shape (k,), float64, samples of the piece, ascending; some lie outside.
     known : numpy.ndarray
         Shape (b, 1000), bool: where it is known whether there is a QRS.
+    scanned : numpy.ndarray
+        Shape (b,), bool: which have been taken into a scanner.
     """
 
     ecg: NDArray[np.float32]
     beats: tuple[NDArray[np.float64], ...]
     known: NDArray[np.bool_]
+    scanned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +153,10 @@ class Windows:
             raise ValueError("there are no recordings: at least one is needed")
         share = np.array([SHARE.get(name, 0.25) for name, part in recordings.items() if part])
         self._share = share / share.sum()
-        self._rarity = {
-            id(recording): [_rarity(labels) for labels in recording.labels]
-            for part in self._databases
-            for recording in part
-        }
+        self._chance = [_chance(part) for part in self._databases]
+        self._rarity = [
+            [[_rarity(labels) for labels in recording.labels] for recording in part] for part in self._databases
+        ]
 
     def draw(self, rng: Generator, count: int) -> Batch:
         """Return `count` windows, changed, normalised, with targets and weights."""
@@ -165,13 +171,14 @@ class Windows:
         known = np.empty((count, LENGTH), np.bool_)
         beats = []
         for i in range(count):
-            database = self._databases[rng.choice(len(self._databases), p=self._share)]
-            recording = database[rng.integers(len(database))]
+            database = int(rng.choice(len(self._databases), p=self._share))
+            number = int(rng.choice(len(self._chance[database]), p=self._chance[database]))
+            recording = self._databases[database][number]
             lead = int(rng.integers(len(recording.ecg)))
             step = 1 + self.settings.stretch * rng.uniform(-1, 1)
             if rng.random() < self.settings.hurry:
                 step = rng.uniform(*HURRY)
-            start = self._start(recording, lead, step, rng)
+            start = self._start(recording, lead, self._rarity[database][number][lead], step, rng)
             at = start + step * np.arange(LENGTH, dtype=np.float64)
             x = _interpolate(recording.ecg[lead], at)
             if len(recording.ecg) > 1 and rng.random() < self.settings.mix:
@@ -182,7 +189,7 @@ class Windows:
             r = recording.beats[lead]
             low, high = np.searchsorted(r, (at[0] - 50, at[-1] + 50))
             beats.append((r[low:high] - start) / step)
-        return Draw(ecg, tuple(beats), known)
+        return Draw(ecg, tuple(beats), known, np.zeros(count, np.bool_))
 
     def finish(self, pieces: Draw) -> Batch:
         """Cut pieces to windows, normalise them, and make targets and weights."""
@@ -192,9 +199,11 @@ class Windows:
         weight[:, WINDOW - s.edge_samples :] *= s.edge_weight
         return Batch(normalise(pieces.ecg[:, CONTEXT:]), target, weight.astype(np.float32))
 
-    def _start(self, recording: Recording, lead: int, step: float, rng: Generator) -> float:
+    def _start(
+        self, recording: Recording, lead: int, rarity: NDArray[np.float64], step: float, rng: Generator
+    ) -> float:
         """Where a piece of recording starts, in its samples: mostly where a chosen beat lies at a chosen place."""
-        r, rarity = recording.beats[lead], self._rarity[id(recording)][lead]
+        r = recording.beats[lead]
         size = recording.ecg.shape[1]
         kind = rng.random()
         if kind < self.settings.free or not len(r):
@@ -232,6 +241,13 @@ def qrs_mask(beats: Sequence[NDArray[np.float64]], length: int, width: int) -> N
         inside = (index >= 0) & (index < length)
         np.maximum.at(row, index[inside], value[inside])
     return mask
+
+
+def _chance(recordings: Sequence[Recording]) -> NDArray[np.float64]:
+    """Chance of each recording of a database."""
+    paced = [any(code in PACED_CODES for labels in recording.labels for code in labels) for recording in recordings]
+    chance = np.where(paced, PACED, 1.0)
+    return chance / chance.sum()
 
 
 def _rarity(labels: Sequence[str]) -> NDArray[np.float64]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict
+from itertools import compress
 from math import cos, pi
 from pathlib import Path
 from pickle import UnpicklingError
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streamqrs.errors import StreamqrsError
+from streamqrs.training.ahead import Ahead
 from streamqrs.training.dataset import Batch
 from streamqrs.training.place import Place
 from streamqrs.training.settings import Progress, Result, TrainSettings
@@ -136,7 +137,8 @@ class _Training:
         self.spread = place.spread(network)
         self.average = deepcopy(network).eval()
         self.best = deepcopy(network.state_dict())
-        self.identity = {**asdict(settings), "architecture": str(network.settings), "rates": rates}
+        given = {name: value for name, value in asdict(settings).items() if name != "workers"}
+        self.identity = {**given, "architecture": str(network.settings), "rates": rates}
         self.step, self.loss, self.elapsed_s = 0, float("nan"), 0.0
         self.best_step, self.best_scores = 0, {"score": float("nan")}
         self.scores: dict[str, float] = {}
@@ -151,35 +153,24 @@ class _Training:
         progress: Callable[[Progress], None] | None,
     ) -> Result:
         s = self.settings
-        # one batch ahead, in another thread
-        with ThreadPoolExecutor(1) as pool:
-            place = self.place
-            own = (place.rank,) if place.world > 1 else ()
-
-            def ask(step: int) -> Any:
-                return pool.submit(lambda: draw(np.random.default_rng((s.seed, step, *own)), place.share(s.batch)))
-
+        own = (self.place.rank,) if self.place.world > 1 else ()
+        with Ahead(draw, self.place.share(s.batch), s.workers, lambda step: (s.seed, step, *own)) as ahead:
             over = self.step >= s.steps or self._is_out_of_patience()
-            coming = None if over else ask(self.step)
-            while coming is not None:
+            while not over:
                 start = time.monotonic()
-                batch = coming.result()
-                coming = ask(self.step + 1) if self.step + 1 < s.steps else None
-                self._learn(batch)
+                self._learn(ahead.take(self.step, s.steps))
                 over = self.step == s.steps
                 due = self.step % s.validate_every == 0 or over
                 if due:
-                    if place.first:
+                    if self.place.first:
                         self._validate(validate)
-                    over = place.agree(over or self._is_out_of_patience())
+                    over = self.place.agree(over or self._is_out_of_patience())
                 self.elapsed_s += time.monotonic() - start
-                if self.checkpoint is not None and place.first and (self.step % SAVE_EVERY == 0 or due):
+                if self.checkpoint is not None and self.place.first and (self.step % SAVE_EVERY == 0 or due):
                     self._save(self.checkpoint)
                 if progress is not None:
                     best = self.best_scores["score"]
                     progress(Progress(self.step, s.steps, self.loss, self.scores, best, self.elapsed_s))
-                if over:
-                    break
         network = UNet(self.network.settings)
         network.load_state_dict(self.best)
         return Result(network.eval(), self.best_scores, self.best_step, self.history, self.elapsed_s)
@@ -210,10 +201,11 @@ class _Training:
         self.step += 1
         decay = min(self.settings.average, self.step / (self.step + 10))
         with torch.no_grad():
-            for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(new, 1 - decay)
-                else:
+            means, news = ([x for x in part.state_dict().values()] for part in (self.average, self.network))
+            real = [mean.is_floating_point() for mean in means]
+            torch._foreach_lerp_(list(compress(means, real)), list(compress(news, real)), 1 - decay)
+            for mean, new, floating in zip(means, news, real, strict=True):
+                if not floating:
                     mean.copy_(new)
 
     def _validate(self, validate: Validate) -> None:

@@ -32,7 +32,7 @@ class Pauses:
         Of the windows that hold no ECG at all: only what later changes add, 0 to 1.
     """
 
-    def __init__(self, share: float = 0.06, empty: float = 0.015) -> None:
+    def __init__(self, share: float = 0.06, empty: float = 0.03) -> None:
         for name, value in (("share", share), ("empty", empty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value:g}: allowed are 0 to 1")
@@ -48,7 +48,7 @@ class Pauses:
                 ecg[i], known[i], beats[i] = _pause(ecg[i], known[i], beats[i], beat, rng)
         for i in np.flatnonzero(rng.random(len(ecg)) < self.empty):
             ecg[i], known[i], beats[i] = 0.0, True, np.empty(0)
-        return Draw(ecg, tuple(beats), known)
+        return Draw(ecg, tuple(beats), known, draw.scanned)
 
 
 def _pause(

@@ -19,6 +19,7 @@ from streamqrs.training.dataset import Drawn, Windows
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import train
 from streamqrs.training.pauses import Pauses
+from streamqrs.training.place import Place
 from streamqrs.training.plan import find_base, keep_plan
 from streamqrs.training.recordings import Material, check_data, load_material
 from streamqrs.training.scanned import make_scanner
@@ -55,6 +56,7 @@ def pretrain(
     scanner: str | None = None,
     without: tuple[str, ...] = (),
     progress: Callable[[Progress], None] | None = None,
+    place: Place | None = None,
 ) -> Result:
     """Train a model on ordinary ECG, in the virtual scanner or not, and write it as a model package.
 
@@ -83,6 +85,8 @@ def pretrain(
         Families of scanner noise that are left out.
     progress : callable, optional
         Told after each step.
+    place : Place, optional
+        Where to train; on the CPU by default. One process only.
 
     Returns
     -------
@@ -113,13 +117,15 @@ def pretrain(
         validate=Validation(material.validation, material.noise[:, split:], scanner=scanner),
         progress=progress,
         checkpoint=part / CHECKPOINT,
+        place=place,
     )
     name = name or preset
     command = f"streamqrs pretrain --data DATA --out {name} --name {name} "
     command += f"--start {start} " if start else f"--preset {preset} "
     command += f"--scanner {scanner} " if scanner else ""
     command += "".join(f"--without {family} " for family in without)
-    command += f"--steps {settings.steps} --learning-rate {settings.learning_rate:g} "
+    command += f"--steps {settings.steps} " + (f"--batch {settings.batch} " if settings.batch != 64 else "")
+    command += f"--learning-rate {settings.learning_rate:g} "
     training = {
         "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),
         "command": command + f"--seed {settings.seed} --threads {settings.threads} --precision {settings.precision}",

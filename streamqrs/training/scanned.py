@@ -39,17 +39,23 @@ def make_scanner(preset: str, seed: int, data: Path, without: tuple[str, ...] = 
     corruptors = [
         Corruptor(name, seed + 1 + k, recorded=recorded, without=without) for k, name in enumerate(preset.split("+"))
     ]
+    return Corrupted(_Rooms(corruptors), share=SHARE)
 
-    def scan(pieces: Samples, beats: Sequence[NDArray[np.float64]], rng: Generator) -> Samples:
+
+class _Rooms:
+    """Several scanners, each with an equal share of each batch; can be pickled, for processes that draw."""
+
+    def __init__(self, corruptors: Sequence[Corruptor]) -> None:
+        self.corruptors = corruptors
+
+    def __call__(self, pieces: Samples, beats: Sequence[NDArray[np.float64]], rng: Generator) -> Samples:
         peaks = [np.round(at).astype(np.int64) for at in beats]
         out = np.empty_like(pieces)
-        for k, corruptor in enumerate(corruptors):
-            rows = slice(k, None, len(corruptors))
+        for k, corruptor in enumerate(self.corruptors):
+            rows = slice(k, None, len(self.corruptors))
             if len(pieces[rows]):
                 out[rows] = corruptor(pieces[rows], peaks[rows], rng)
         return out
-
-    return Corrupted(scan, share=SHARE)
 
 
 def scan_lead(ecg: Samples, beats: NDArray[np.float64], preset: str, number: int) -> Samples:

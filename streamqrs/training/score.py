@@ -13,15 +13,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from streamqrs.metrics import pooled, score
+from streamqrs.training.noise import at_level, validation_noise
 from streamqrs.training.recordings import Recording
-from streamqrs.training.scanned import scan_lead
+from streamqrs.training.scanned import VALIDATION_SEED, scan_lead
 from streamqrs.training.unet import UNet, predict
 from streamqrs.types import RATE, WINDOW, Samples
 from streamqrs.window import normalise
 
 HOP = 500
 TOLERANCE_S = 0.075
-NOISE_DB = -3.0
+NOISE_DB = -6.0
 DISTANCE = 50
 """Refractory time in samples (0.2 s)."""
 
@@ -78,10 +79,10 @@ class Validation:
         ]
         self.noisy: list[Lead] = []
         if noise is not None and noise.size:
-            height = np.float32(np.sqrt(10 ** (-NOISE_DB / 10) / 8))
+            rng = np.random.default_rng(VALIDATION_SEED)
             for i, lead in enumerate(self.leads):
-                series = np.resize(np.roll(noise[i % len(noise)], -997 * i), len(lead.ecg))
-                self.noisy.append(lead._replace(ecg=(lead.ecg + height * series).astype(np.float32)))
+                track = at_level(validation_noise(noise, i, len(lead.ecg), rng), NOISE_DB)
+                self.noisy.append(lead._replace(ecg=(lead.ecg + track).astype(np.float32)))
         self.scanned: list[Lead] = []
         for i, lead in enumerate(self.leads if scanner else ()):
             part = _cut(lead, SCANNED_S * RATE)
