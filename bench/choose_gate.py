@@ -68,7 +68,7 @@ def main():
     material = []
     for kind, whole, beats, spans in leads(args.data):
         ecg = whole[:stop].astype(np.float32)
-        if kind != "noisy" and len(ecg) > WINDOW:
+        if kind in ("clean", "scanned") and len(ecg) > WINDOW:
             inside = [(max(a, 3.2), min(b, len(ecg) / RATE - 0.2)) for a, b in spans]
             inside = [(a, b) for a, b in inside if b > a]
             material.append((kind, ecg, edges(model, ecg, settings.gate_hop), beats[beats < len(ecg) / RATE], inside))

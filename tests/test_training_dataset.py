@@ -162,9 +162,7 @@ def test_low_pass_moves_the_marks_with_the_peaks():
 
 def test_a_p_wave_stands_ahead_of_each_beat():
     beats = np.arange(120.0, 980.0, 200.0)
-    given = Draw(
-        np.zeros((200, LENGTH), np.float32), (beats,) * 200, np.ones((200, LENGTH), np.bool_), np.zeros(200, np.bool_)
-    )
+    given = Draw(np.zeros((200, LENGTH), np.float32), (beats,) * 200, np.ones((200, LENGTH), np.bool_))
     made = np.abs(Augment(AugmentSettings(**{**OFF, "p_waves": 1.0}))(given, np.random.default_rng(0)).ecg)
     for row in made:
         tops = [int(row[int(r) - 62 : int(r) - 18].argmax()) + int(r) - 62 for r in beats]
@@ -176,8 +174,7 @@ def test_a_p_wave_stands_ahead_of_each_beat():
 
 def test_recorded_noise_has_the_ratio_of_the_stress_test():
     noise = np.random.default_rng(5).standard_normal((2, 5000)).astype(np.float32)
-    known = np.ones((400, LENGTH), np.bool_)
-    silent = Draw(np.zeros((400, LENGTH), np.float32), (np.empty(0),) * 400, known, np.zeros(400, np.bool_))
+    silent = Draw(np.zeros((400, LENGTH), np.float32), (np.empty(0),) * 400, np.ones((400, LENGTH), np.bool_))
     settings = AugmentSettings(**{**OFF, "recorded": 1.0})
     added = Augment(settings, noise=noise)(silent, np.random.default_rng(0)).ecg
     ratio = -10 * np.log10(8 * np.array([noise_power(row) for row in added]))

@@ -71,7 +71,7 @@ class Ahead:
 
 
 def _start(draw: DrawBatch) -> None:
-    global _draw  # noqa: PLW0603 - a worker draws from one thing for all its life
+    global _draw
     _draw = draw
 
 

@@ -36,7 +36,7 @@ class AugmentSettings:
     wander : float
         Sinusoidal drift of 0.05–0.7 Hz, up to 2 QRS heights.
     recorded : float
-        Recorded noise (baseline wander and muscle) at 20 to −18 dB (in the scanner 24 to 0), as the Noise Stress Test measures it; half of it
+        Recorded noise (baseline wander and muscle) at 20 to −18 dB, as the Noise Stress Test measures it; half of it
         played at 0.5 to 8 times its speed.
     coloured : float
         Noise of a random power law and level, 20 to −18 dB like the recorded one, half of it in bursts.
@@ -113,11 +113,11 @@ class Augment:
         for i in _some(rng, len(x), s.wander):
             x[i] += _wander(n, rng)
         for i in _some(rng, len(x), s.recorded if len(self.noise) else 0):
-            x[i] += at_level(recorded_noise(self.noise, n, rng), draw_level(rng, draw.scanned[i]))
+            x[i] += at_level(recorded_noise(self.noise, n, rng), draw_level(rng))
         for i in _some(rng, len(x), s.coloured):
-            x[i] += at_level(coloured_noise(n, rng), draw_level(rng, draw.scanned[i]))
+            x[i] += at_level(coloured_noise(n, rng), draw_level(rng))
         for i in _some(rng, len(x), s.electrode):
-            x[i] += at_level(electrode_noise(n, rng), draw_level(rng, draw.scanned[i]))
+            x[i] += at_level(electrode_noise(n, rng), draw_level(rng))
         for i in _some(rng, len(x), s.white):
             x[i] += rng.standard_normal(n, np.float32) * np.float32(0.15 * rng.random() ** 2)
         for i in _some(rng, len(x), s.motion):
@@ -137,7 +137,7 @@ class Augment:
         for i in _some(rng, len(x), s.dropped):
             _drop(x[i], known[i], rng)
         x[_some(rng, len(x), s.inverted)] *= -1
-        return Draw(x, tuple(beats), known, draw.scanned)
+        return Draw(x, tuple(beats), known)
 
 
 class Corrupted:
@@ -167,9 +167,7 @@ class Corrupted:
         ecg = draw.ecg.copy()
         if len(chosen):
             ecg[chosen] = self.corrupt(draw.ecg[chosen], [draw.beats[i] for i in chosen], rng)
-        scanned = draw.scanned.copy()
-        scanned[chosen] = True
-        return Draw(ecg, draw.beats, draw.known, scanned)
+        return Draw(ecg, draw.beats, draw.known)
 
 
 def _some(rng: Generator, count: int, share: float) -> NDArray[np.int64]:

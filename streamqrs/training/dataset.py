@@ -83,14 +83,11 @@ class Draw:
         For each piece its R peaks, shape (k,), float64, samples of the piece, ascending; some lie outside.
     known : numpy.ndarray
         Shape (b, 1000), bool: where it is known whether there is a QRS.
-    scanned : numpy.ndarray
-        Shape (b,), bool: which have been taken into a scanner.
     """
 
     ecg: NDArray[np.float32]
     beats: tuple[NDArray[np.float64], ...]
     known: NDArray[np.bool_]
-    scanned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ class Windows:
             r = recording.beats[lead]
             low, high = np.searchsorted(r, (at[0] - 50, at[-1] + 50))
             beats.append((r[low:high] - start) / step)
-        return Draw(ecg, tuple(beats), known, np.zeros(count, np.bool_))
+        return Draw(ecg, tuple(beats), known)
 
     def finish(self, pieces: Draw) -> Batch:
         """Cut pieces to windows, normalise them, and make targets and weights."""
@@ -247,7 +244,7 @@ def _chance(recordings: Sequence[Recording]) -> NDArray[np.float64]:
     """Chance of each recording of a database."""
     paced = [any(code in PACED_CODES for labels in recording.labels for code in labels) for recording in recordings]
     chance = np.where(paced, PACED, 1.0)
-    return chance / chance.sum()
+    return np.asarray(chance / chance.sum())
 
 
 def _rarity(labels: Sequence[str]) -> NDArray[np.float64]:

@@ -15,9 +15,7 @@ from itertools import compress
 from math import cos, pi
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
-import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor, nn
@@ -201,7 +199,7 @@ class _Training:
         self.step += 1
         decay = min(self.settings.average, self.step / (self.step + 10))
         with torch.no_grad():
-            means, news = ([x for x in part.state_dict().values()] for part in (self.average, self.network))
+            means, news = (list(part.state_dict().values()) for part in (self.average, self.network))
             real = [mean.is_floating_point() for mean in means]
             torch._foreach_lerp_(list(compress(means, real)), list(compress(news, real)), 1 - decay)
             for mean, new, floating in zip(means, news, real, strict=True):

@@ -21,9 +21,6 @@ Rows = NDArray[np.float32]
 LEVELS_DB = (-18.0, 20.0)
 """Ratios of signal to noise. The noise of a record is uneven: at −6 dB on average there are stretches of −18 dB."""
 
-MILD_DB = (0.0, 24.0)
-"""The same in the scanner, which is loud enough."""
-
 TALLEST = 4.0
 """Standard deviation of noise and its drift at most, in heights of the QRS."""
 
@@ -40,9 +37,9 @@ def at_level(noise: Rows, db: float) -> Rows:
     return noise * np.float32(min(scale, TALLEST / max(float(noise.std()), 1e-6)))
 
 
-def draw_level(rng: Generator, scanned: bool = False) -> float:
+def draw_level(rng: Generator) -> float:
     """Ratio of signal to noise in dB."""
-    return float(rng.uniform(*(MILD_DB if scanned else LEVELS_DB)))
+    return float(rng.uniform(*LEVELS_DB))
 
 
 def recorded_noise(series: Rows, n: int, rng: Generator) -> Rows:
@@ -63,10 +60,14 @@ def recorded_noise(series: Rows, n: int, rng: Generator) -> Rows:
 
 
 def coloured_noise(n: int, rng: Generator) -> Rows:
-    """Power law with a slope of 1 to 5 above a corner of 0.3–3 Hz; half of it in bursts."""
+    """Power law with a slope of 1 to 5 above a corner of 0.3–3 Hz, or a band around 1–40 Hz; half of it in bursts."""
     f = np.fft.rfftfreq(n, 1 / RATE)
-    corner = np.exp(rng.uniform(np.log(0.3), np.log(3)))
-    height = (corner**2 + f**2) ** (-rng.uniform(0.5, 2.5) / 2)
+    if rng.random() < 0.6:
+        corner = np.exp(rng.uniform(np.log(0.3), np.log(3)))
+        height = (corner**2 + f**2) ** (-rng.uniform(0.5, 2.5) / 2)
+    else:
+        centre, octaves = np.exp(rng.uniform(np.log(1), np.log(40))), rng.uniform(0.2, 1.5)
+        height = np.exp(-0.5 * (np.log2(np.maximum(f, f[1]) / centre) / octaves) ** 2)
     spectrum = height * (rng.standard_normal(len(f)) + 1j * rng.standard_normal(len(f)))
     spectrum[0] = 0
     noise = np.fft.irfft(spectrum, n)
@@ -79,20 +80,20 @@ def coloured_noise(n: int, rng: Generator) -> Rows:
 def electrode_noise(n: int, rng: Generator) -> Rows:
     """Electrodes that move: one to three movements, each with a shape of its own, that come back now and then.
 
-    A movement stretches the skin or shifts an electrode and leaves a wave of 30–500 ms: a bump, a slope, a cusp, a
+    A movement stretches the skin or shifts an electrode and leaves a wave of 25–500 ms: a bump, a slope, a cusp, a
     bump that swings back, a jump that decays. It comes at random or, as steps and breaths do, almost regularly, 0.4 to
-    6 times a second: as often as a heart beats. Each comes a little different in height and width.
+    15 times a second, also as often as a heart beats. Each comes a little different in height and width.
     """
     x = np.zeros(n, np.float32)
     for _ in range(rng.integers(1, 4)):
-        hz = float(np.exp(rng.uniform(np.log(0.4), np.log(6))))
+        hz = float(np.exp(rng.uniform(np.log(0.4), np.log(15))))
         if rng.random() < 0.6:
             at = rng.uniform(-0.1 * n, n, 1 + rng.poisson(hz * n / RATE))
         else:
             period = RATE / min(hz, 4.0)
             at = np.arange(rng.uniform(-period, 0), n, period)
             at = at + rng.normal(0, period * rng.uniform(0.01, 0.15), len(at))
-        width = np.exp(rng.uniform(np.log(0.012), np.log(0.2))) * RATE
+        width = np.exp(rng.uniform(np.log(0.01), np.log(0.2))) * RATE
         widths = width * np.exp(rng.normal(0, rng.uniform(0.02, 0.3), len(at)))
         heights = np.exp(rng.normal(0, rng.uniform(0.1, 1.2), len(at)))
         if rng.random() < 0.4:
@@ -117,7 +118,7 @@ def electrode_track(n: int, rng: Generator) -> Rows:
 
 
 def validation_noise(recorded: Rows, number: int, n: int, rng: Generator) -> Rows:
-    """Noise for a validation lead, shape (n,): by its number recorded, recorded four times as fast, or of electrodes."""
+    """Noise for a validation lead, shape (n,): by its number recorded, four times as fast, or of electrodes."""
     if number % 3 == 2 or not recorded.size:
         return electrode_track(n, rng)
     series = recorded[number // 3 % len(recorded)]
@@ -130,11 +131,11 @@ def _wave(t: Rows, rng: Generator) -> Rows:
     bell = np.exp(-0.5 * t**2)
     kind = rng.integers(5)
     if kind == 0:
-        return bell
+        return np.asarray(bell, np.float32)
     if kind == 1:
         return np.asarray(-1.65 * t * bell, np.float32)
     if kind == 2:
-        return np.exp(-np.abs(t))
+        return np.asarray(np.exp(-np.abs(t)), np.float32)
     if kind == 3:
         back = (t - np.float32(rng.uniform(1.2, 4))) / np.float32(rng.uniform(0.7, 2.5))
         return np.asarray(bell - np.float32(rng.uniform(0.3, 1)) * np.exp(-0.5 * back**2), np.float32)
