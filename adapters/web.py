@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from streamqrs import __version__
 from streamqrs.adapters.views import let_others_run
 from streamqrs.adapters.web_feed import Feed
 from streamqrs.adapters.web_server import Address, PageServer, read_address
-from streamqrs.errors import StreamqrsError
+from streamqrs.errors import MissingExtra, StreamqrsError
 from streamqrs.types import Event, Signal
 
 if TYPE_CHECKING:
@@ -38,7 +39,14 @@ def open_sink(target: str) -> WebSink:
     -------
     WebSink
         Not yet open.
+
+    Raises
+    ------
+    MissingExtra
+        If `websockets` is not installed: nobody is sent to a page that will not be there.
     """
+    if find_spec("websockets") is None:
+        raise MissingExtra.of("websockets", "web")
     return WebSink(read_address(target))
 
 

@@ -131,7 +131,7 @@ class Detector:
         self._holes: deque[int] = deque(maxlen=16)  # the last ones that were bridged and are long, 250 Hz samples
 
     def push(self, samples: ArrayLike | Chunk) -> list[Beat]:
-        """Take the next samples, and return the beats that are certain now.
+        """Take the next samples, and return the beats that are certain now; `events` gives gaps and quality, too.
 
         Parameters
         ----------

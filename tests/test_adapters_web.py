@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from urllib.error import HTTPError
@@ -18,7 +19,7 @@ from streamqrs.adapters.web_feed import BEHIND, HEAD, PAST_BYTES, Feed
 from streamqrs.adapters.web_server import Address, read_address
 from streamqrs.detector import Detector
 from streamqrs.engine import run
-from streamqrs.errors import BadSpec, SinkError
+from streamqrs.errors import BadSpec, MissingExtra, SinkError
 from streamqrs.ports import View
 from streamqrs.types import Beat, Chunk, Gap, Probabilities, Quality, Signal, SourceInfo, Started, Stopped
 
@@ -381,3 +382,9 @@ def test_addresses(given, wanted, url):
 def test_addresses_that_are_none(given):
     with pytest.raises(BadSpec, match="allowed are"):
         read_address(given)
+
+
+def test_a_missing_library_is_told_before_any_address(monkeypatch):
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    with pytest.raises(MissingExtra, match=r'websockets is not installed: pip install "streamqrs\[web\]"'):
+        open_sink("")

@@ -120,15 +120,8 @@ def measure_engine(
     )
 
 
-class _Device:
-    """Samples in their time: one is due when as many others have gone by."""
-
-    info = SourceInfo("virtual device", "ECG", "mV", live=True)
-
-    def __init__(self, samples: Samples, rate: float, chunk: int) -> None:
-        self.samples, self.rate, self.chunk = samples, rate, chunk
-        self.arrived = np.full(len(samples), np.nan)
-        self.began = 0.0
+class _Open:
+    """Neither opens nor closes anything."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,6 +130,17 @@ class _Device:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         return None
+
+
+class _Device(_Open):
+    """Samples in their time: one is due when as many others have gone by."""
+
+    info = SourceInfo("virtual device", "ECG", "mV", live=True)
+
+    def __init__(self, samples: Samples, rate: float, chunk: int) -> None:
+        self.samples, self.rate, self.chunk = samples, rate, chunk
+        self.arrived = np.full(len(samples), np.nan)
+        self.began = 0.0
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         self.began = time.monotonic()
@@ -149,21 +153,13 @@ class _Device:
             yield Chunk(part, start, self.rate, start / self.rate, received)
 
 
-class _Output:
+class _Output(_Open):
     """Note when each trigger leaves, as an output device would send it."""
 
     name = "output"
 
     def __init__(self) -> None:
         self.fired: list[tuple[float, Beat]] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        return None
 
     def fire(self, beat: Beat) -> None:
         self.fired.append((time.monotonic(), beat))
