@@ -32,9 +32,9 @@ from streamqrs.types import RATE, Probabilities
 from streamqrs.window import Windower
 
 GRID = {
-    "low": (0.1, 0.2, 0.3, 0.4),
+    "low": (0.1, 0.2, 0.3),
     "threshold": (0.3, 0.4, 0.5, 0.6, 0.7),
-    "rhythm": (0.0, 0.25, 0.5, 0.75, 1.0),
+    "rhythm": (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
 }
 KINDS = ("clean", "noisy", "scanned", "off")
 LEAST = 0.1  # % that every error counts besides

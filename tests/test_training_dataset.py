@@ -9,7 +9,7 @@ from streamqrs.datasets import MITDB_TEST
 from streamqrs.scanner import Corruptor
 from streamqrs.training.augment import Augment, AugmentSettings, Corrupted
 from streamqrs.training.dataset import CONTEXT, LENGTH, PACED, Draw, Windows, WindowSettings, qrs_mask
-from streamqrs.training.noise import LEVELS_DB, noise_power
+from streamqrs.training.noise import LEVELS_DB, MILD_DB, noise_power
 from streamqrs.training.recordings import (
     LUDB_TRAIN,
     LUDB_VALIDATION,
@@ -162,7 +162,9 @@ def test_low_pass_moves_the_marks_with_the_peaks():
 
 def test_a_p_wave_stands_ahead_of_each_beat():
     beats = np.arange(120.0, 980.0, 200.0)
-    given = Draw(np.zeros((200, LENGTH), np.float32), (beats,) * 200, np.ones((200, LENGTH), np.bool_))
+    given = Draw(
+        np.zeros((200, LENGTH), np.float32), (beats,) * 200, np.ones((200, LENGTH), np.bool_), np.zeros(200, np.bool_)
+    )
     made = np.abs(Augment(AugmentSettings(**{**OFF, "p_waves": 1.0}))(given, np.random.default_rng(0)).ecg)
     for row in made:
         tops = [int(row[int(r) - 62 : int(r) - 18].argmax()) + int(r) - 62 for r in beats]
@@ -174,12 +176,15 @@ def test_a_p_wave_stands_ahead_of_each_beat():
 
 def test_recorded_noise_has_the_ratio_of_the_stress_test():
     noise = np.random.default_rng(5).standard_normal((2, 5000)).astype(np.float32)
-    silent = Draw(np.zeros((400, LENGTH), np.float32), (np.empty(0),) * 400, np.ones((400, LENGTH), np.bool_))
+    scanned = np.repeat([False, True], [400, 200])
+    known = np.ones((600, LENGTH), np.bool_)
+    silent = Draw(np.zeros((600, LENGTH), np.float32), (np.empty(0),) * 600, known, scanned)
     settings = AugmentSettings(**{**OFF, "recorded": 1.0})
     added = Augment(settings, noise=noise)(silent, np.random.default_rng(0)).ecg
     ratio = -10 * np.log10(8 * np.array([noise_power(row) for row in added]))
-    assert LEVELS_DB[0] - 0.01 <= ratio.min() < LEVELS_DB[0] + 2
-    assert LEVELS_DB[1] - 2 < ratio.max() <= LEVELS_DB[1] + 0.01
+    for (low, high), part in ((LEVELS_DB, ratio[~scanned]), (MILD_DB, ratio[scanned])):
+        assert low - 0.01 <= part.min() < low + 2
+        assert high - 2 < part.max() <= high + 0.01
 
 
 @pytest.mark.parametrize("paced", ["/", "f"])

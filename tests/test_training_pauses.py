@@ -13,7 +13,7 @@ BEATS = np.arange(-50.0, LENGTH + 150, 200)
 def make_draw(rows=60):
     ecg = np.zeros((rows, LENGTH), np.float32)
     ecg[:, BEATS[(BEATS >= 0) & (BEATS < LENGTH)].astype(int)] = 1
-    return Draw(ecg, (BEATS,) * rows, np.ones((rows, LENGTH), np.bool_))
+    return Draw(ecg, (BEATS,) * rows, np.ones((rows, LENGTH), np.bool_), np.zeros(rows, np.bool_))
 
 
 def test_every_beat_keeps_its_peak_and_one_interval_is_longer():

@@ -15,6 +15,7 @@ import wfdb
 from streamqrs import datasets, model
 from streamqrs.cli.app import main
 from streamqrs.errors import BadRecord, StreamqrsError
+from streamqrs.training.place import Place
 from streamqrs.training.pretrain import check, pretrain
 from streamqrs.training.settings import TrainSettings
 
@@ -116,6 +117,20 @@ def test_on_other_data_it_is_not_gone_on_with(tmp_path, stopped, data):
     wfdb.wrann("101", "atr", marks.sample[1:], marks.symbol[1:], write_dir=str(changed / "mitdb"))
     with pytest.raises(StreamqrsError, match="other data"):
         pretrain(changed, stopped / "new", settings=QUICK)
+
+
+def test_a_batch_of_another_size_stands_in_the_command(tmp_path, data):
+    pretrain(data, tmp_path / "new", settings=replace(QUICK, batch=3, workers=1))
+    training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
+    assert "--steps 4 --batch 3 --learning-rate" in training["command"]
+    pretrain(data, tmp_path / "here", settings=replace(QUICK, batch=3))
+    weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("new", "here")]
+    assert weights[0] == weights[1]  # whoever draws the batches
+
+
+def test_several_processes_are_refused(tmp_path, data):
+    with pytest.raises(ValueError, match="2 processes pretrain: allowed is one"):
+        pretrain(data, tmp_path / "new", settings=QUICK, place=Place(world=2))
 
 
 def test_minutes_become_steps(tmp_path, data):

@@ -36,12 +36,12 @@ class AugmentSettings:
     wander : float
         Sinusoidal drift of 0.05–0.7 Hz, up to 2 QRS heights.
     recorded : float
-        Recorded noise (baseline wander and muscle) at 20 to −18 dB, as the Noise Stress Test measures it; half of it
-        played at 0.5 to 8 times its speed.
+        Recorded noise (baseline wander and muscle) at 20 to −18 dB, as the Noise Stress Test measures it, in the
+        scanner at 24 to 0 dB; half of it played at 0.5 to 8 times its speed.
     coloured : float
-        Noise of a random power law and level, 20 to −18 dB like the recorded one, half of it in bursts.
+        Noise of a random power law, or in a band, at levels like the recorded one, half of it in bursts.
     electrode : float
-        Electrodes that move, 20 to −18 dB: see `streamqrs.training.noise.electrode_noise`.
+        Electrodes that move, at such levels: see `streamqrs.training.noise.electrode_noise`.
     white : float
         White noise up to 0.15 QRS heights (standard deviation).
     motion : float
@@ -113,11 +113,11 @@ class Augment:
         for i in _some(rng, len(x), s.wander):
             x[i] += _wander(n, rng)
         for i in _some(rng, len(x), s.recorded if len(self.noise) else 0):
-            x[i] += at_level(recorded_noise(self.noise, n, rng), draw_level(rng))
+            x[i] += at_level(recorded_noise(self.noise, n, rng), draw_level(rng, draw.scanned[i]))
         for i in _some(rng, len(x), s.coloured):
-            x[i] += at_level(coloured_noise(n, rng), draw_level(rng))
+            x[i] += at_level(coloured_noise(n, rng), draw_level(rng, draw.scanned[i]))
         for i in _some(rng, len(x), s.electrode):
-            x[i] += at_level(electrode_noise(n, rng), draw_level(rng))
+            x[i] += at_level(electrode_noise(n, rng), draw_level(rng, draw.scanned[i]))
         for i in _some(rng, len(x), s.white):
             x[i] += rng.standard_normal(n, np.float32) * np.float32(0.15 * rng.random() ** 2)
         for i in _some(rng, len(x), s.motion):
@@ -137,7 +137,7 @@ class Augment:
         for i in _some(rng, len(x), s.dropped):
             _drop(x[i], known[i], rng)
         x[_some(rng, len(x), s.inverted)] *= -1
-        return Draw(x, tuple(beats), known)
+        return Draw(x, tuple(beats), known, draw.scanned)
 
 
 class Corrupted:
@@ -167,7 +167,9 @@ class Corrupted:
         ecg = draw.ecg.copy()
         if len(chosen):
             ecg[chosen] = self.corrupt(draw.ecg[chosen], [draw.beats[i] for i in chosen], rng)
-        return Draw(ecg, draw.beats, draw.known)
+        scanned = draw.scanned.copy()
+        scanned[chosen] = True
+        return Draw(ecg, draw.beats, draw.known, scanned)
 
 
 def _some(rng: Generator, count: int, share: float) -> NDArray[np.int64]:

@@ -83,11 +83,14 @@ class Draw:
         For each piece its R peaks, shape (k,), float64, samples of the piece, ascending; some lie outside.
     known : numpy.ndarray
         Shape (b, 1000), bool: where it is known whether there is a QRS.
+    scanned : numpy.ndarray
+        Shape (b,), bool: which have been taken into a scanner.
     """
 
     ecg: NDArray[np.float32]
     beats: tuple[NDArray[np.float64], ...]
     known: NDArray[np.bool_]
+    scanned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ class Windows:
             r = recording.beats[lead]
             low, high = np.searchsorted(r, (at[0] - 50, at[-1] + 50))
             beats.append((r[low:high] - start) / step)
-        return Draw(ecg, tuple(beats), known)
+        return Draw(ecg, tuple(beats), known, np.zeros(count, np.bool_))
 
     def finish(self, pieces: Draw) -> Batch:
         """Cut pieces to windows, normalise them, and make targets and weights."""

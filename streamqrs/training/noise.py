@@ -21,6 +21,9 @@ Rows = NDArray[np.float32]
 LEVELS_DB = (-18.0, 20.0)
 """Ratios of signal to noise. The noise of a record is uneven: at −6 dB on average there are stretches of −18 dB."""
 
+MILD_DB = (0.0, 24.0)
+"""The same in the scanner, which is loud enough."""
+
 TALLEST = 4.0
 """Standard deviation of noise and its drift at most, in heights of the QRS."""
 
@@ -37,9 +40,9 @@ def at_level(noise: Rows, db: float) -> Rows:
     return noise * np.float32(min(scale, TALLEST / max(float(noise.std()), 1e-6)))
 
 
-def draw_level(rng: Generator) -> float:
+def draw_level(rng: Generator, scanned: bool = False) -> float:
     """Ratio of signal to noise in dB."""
-    return float(rng.uniform(*LEVELS_DB))
+    return float(rng.uniform(*(MILD_DB if scanned else LEVELS_DB)))
 
 
 def recorded_noise(series: Rows, n: int, rng: Generator) -> Rows:

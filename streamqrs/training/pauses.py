@@ -52,7 +52,7 @@ class Pauses:
                 ecg[i], known[i], beats[i] = _pause(ecg[i], known[i], beats[i], beat, rng)
         for i in np.flatnonzero(rng.random(len(ecg)) < self.empty):
             beats[i] = _take_off(ecg[i], known[i], beats[i], rng)
-        return Draw(ecg, tuple(beats), known)
+        return Draw(ecg, tuple(beats), known, draw.scanned)
 
 
 def _pause(

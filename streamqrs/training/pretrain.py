@@ -94,6 +94,8 @@ def pretrain(
         The network and how it came to be.
     """
     settings = settings or TrainSettings()
+    if place is not None and place.world > 1:
+        raise ValueError(f"{place.world} processes pretrain: allowed is one, finetune shares its work among several")
     check(data, out, preset, minutes)
     material = load_material(data)
     part = out.with_name(out.name + ".part")
