@@ -26,6 +26,7 @@ from streamqrs.training.dataset import Change, Windows
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import learning_rate, train
 from streamqrs.training.outcome import VERSION, Outcome, describe
+from streamqrs.training.pauses import Pauses
 from streamqrs.training.place import Place
 from streamqrs.training.plan import Plan, check_out, keep_plan, silent
 from streamqrs.training.recipe import NO_SCANNER, Mixed, steady_rate
@@ -75,7 +76,7 @@ def tune(
     recordings = {"own": [one.recording for one in plan.parts.finetune]}
     windows = Mixed(
         Windows(recordings, recipe.windows, changes=own),
-        Windows(plan.replay.train, changes=ordinary) if plan.replay else None,
+        Windows(plan.replay.train, changes=[Pauses(), *ordinary]) if plan.replay else None,
         recipe.replay,
     )
     judge = _Judge(plan)
