@@ -80,7 +80,9 @@ def commands() -> str:
     for name in SHIPPED:
         training = models.read_sidecar(models.find(name))["training"]
         lines = training["command"].replace(" && ", "\n")
-        text.append(f"`{name}`, {training['minutes']} minutes on one core:\n\n```sh\n{lines}\n```\n")
+        minutes = str(training["minutes"])
+        took = minutes if "core" in minutes else f"{minutes} minutes on one core"
+        text.append(f"`{name}`, {took}:\n\n```sh\n{lines}\n```\n")
     return "\n".join(text)
 
 
