@@ -203,7 +203,7 @@ def test_a_few_lost_samples_are_told_and_cost_no_trigger(rate):
     ecg, truth = heart(24, rate)
     hole = round(12 * rate), round(12.1 * rate)
     chunks = [Chunk(ecg[: hole[0]], 0, rate, 0.0), Chunk(ecg[hole[1] :], hole[1], rate, hole[1] / rate)]
-    detector = Detector(rate, gate=True, gate_hop=4)
+    detector = Detector(rate, gate=True)
     events = [event for chunk in chunks for event in detector.events(chunk)] + detector.flush()
     (gap,) = [e for e in events if isinstance(e, Gap)]
     assert (gap.start, gap.stop, gap.reason) == (*hole, "bridged")

@@ -32,7 +32,7 @@ def test_what_lab_recorder_records_has_names_units_and_times_and_can_be_scored(t
 
     program = recorder_program()
     name, path = f"Lab{uuid.uuid4().hex[:8]}", tmp_path / "lab.xdf"
-    device = ["simulate", "--to", f"lsl:{name}", "--rate", "500", "--seed", "4", "--duration", str(SECONDS + 45)]
+    device = ["simulate", "--to", f"lsl:{name}", "--rate", "500", "--seed", "2", "--duration", str(SECONDS + 45)]
     engine = ["run", "--source", f"lsl:{name}", "--sink", f"lsl:{name}-R", "--timeout", "30", "--model", "base"]
     processes = [
         subprocess.Popen([*STREAMQRS, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
