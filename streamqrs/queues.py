@@ -41,7 +41,7 @@ class Inbox:
     Attributes
     ----------
     dropped : int
-        Samples that made way.
+        Samples that had made way when the newest was taken: those that make way after it belong to a later gap.
     lag_s : float
         Signal that had waited when the newest was taken, in s.
     """
@@ -59,6 +59,7 @@ class Inbox:
         self._next = 0
         self._heard = math.nan
         self._silent = self._gone = False
+        self._given_up = 0
         self.dropped = 0
         self.lag_s = 0.0
 
@@ -73,7 +74,7 @@ class Inbox:
         with self._changed:
             if self._chunks and self._seconds + length_s > INBOX_S:
                 # to now at once: to stay behind by as much as may wait would make every trigger late
-                self.dropped += sum(len(waiting.samples) for waiting in self._chunks)
+                self._given_up += sum(len(waiting.samples) for waiting in self._chunks)
                 self._chunks.clear()
                 self._seconds = 0.0
             self._chunks.append(chunk)
@@ -96,6 +97,7 @@ class Inbox:
             while self._chunks and _follows(parts[-1], self._chunks[0]):
                 parts.append(self._chunks.popleft())
             newest, first = parts[-1], parts[0]
+            self.dropped = self._given_up
             self.lag_s = self._seconds - len(newest.samples) / newest.rate
             self._seconds = sum(len(c.samples) / c.rate for c in self._chunks)
         if not self._live:

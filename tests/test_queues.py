@@ -98,6 +98,21 @@ def test_a_live_inbox_that_runs_over_goes_on_from_now():
     assert inbox.take() is None
 
 
+def test_what_makes_way_after_a_chunk_was_taken_belongs_to_the_next_gap():
+    async def scenario():
+        inbox = Inbox(live=True)
+        counts = []
+        for start in (0, 500, 1000, 1500):  # 2 s each: every one makes the one that waits make way
+            await inbox.put(Chunk(np.zeros(500, np.float32), start, 250.0, start / 250))
+            if start == 500:
+                counts.append((inbox.take().start, inbox.dropped))
+                continue
+            counts.append(inbox.dropped)
+        return [*counts, (inbox.take().start, inbox.dropped)]
+
+    assert asyncio.run(scenario()) == [0, (500, 500), 500, 500, (1500, 1000)]
+
+
 def test_what_waits_is_taken_as_one_chunk_up_to_a_break():
     async def scenario():
         inbox = Inbox(live=True)
