@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
-from itertools import compress
 from math import cos, pi
 from pathlib import Path
 from pickle import UnpicklingError
@@ -199,11 +198,10 @@ class _Training:
         self.step += 1
         decay = min(self.settings.average, self.step / (self.step + 10))
         with torch.no_grad():
-            means, news = (list(part.state_dict().values()) for part in (self.average, self.network))
-            real = [mean.is_floating_point() for mean in means]
-            torch._foreach_lerp_(list(compress(means, real)), list(compress(news, real)), 1 - decay)
-            for mean, new, floating in zip(means, news, real, strict=True):
-                if not floating:
+            for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(new, 1 - decay)
+                else:
                     mean.copy_(new)
 
     def _validate(self, validate: Validate) -> None:
