@@ -90,7 +90,13 @@ def test_it_can_fire_on_confirmed_beats_instead(box):
 
 def test_it_fires_from_any_thread_and_never_waits(box):
     async def play(sink, problems):
-        threads = [threading.Thread(target=sink.fire, args=(TRIGGER,)) for _ in range(100)]
+        together = threading.Barrier(100)  # a busy machine takes longer than a pulse to start so many threads
+
+        def fire():
+            together.wait()
+            sink.fire(TRIGGER)
+
+        threads = [threading.Thread(target=fire) for _ in range(100)]
         for thread in threads:
             thread.start()
         for thread in threads:
