@@ -27,6 +27,7 @@ from streamqrs.settings import Settings
 from streamqrs.training.noise import at_level, validation_noise
 from streamqrs.training.pauses import open_input
 from streamqrs.training.recordings import load_material
+from streamqrs.training.remains import remains
 from streamqrs.training.scanned import scan_lead
 from streamqrs.types import RATE, Probabilities
 from streamqrs.window import Windower
@@ -49,6 +50,8 @@ def leads(data, seed=0):
     material = load_material(data)
     rng = np.random.default_rng(seed)
     number = 0
+    unheard = material.noise[:, int(0.8 * material.noise.shape[1]) :]  # by training
+    others = remains(recording for recordings in material.validation.values() for recording in recordings)
     for database, recordings in material.validation.items():
         for recording in recordings:
             chosen = [0] if database != "ludb" else rng.choice(len(recording.ecg), 2, replace=False)
@@ -58,8 +61,8 @@ def leads(data, seed=0):
                 beats = recording.beats[lead][recording.beats[lead] < len(ecg)]
                 spans = np.minimum(recording.known[lead], len(ecg)) / RATE
                 spans = [(float(a), float(b)) for a, b in spans if b > a]
-                unheard = material.noise[:, int(0.8 * material.noise.shape[1]) :]  # by training
-                noise = at_level(validation_noise(unheard, number, len(ecg), rng), NOISE_DB[number // 3 % 2])
+                noise = validation_noise(unheard, others, number, len(ecg), rng)
+                noise = at_level(noise, NOISE_DB[number // 4 % 2])
                 yield "clean", ecg, beats / RATE, spans
                 yield "noisy", ecg + noise, beats / RATE, spans
                 yield "scanned", scan_lead(ecg, beats, "mixture", 5000 + number), beats / RATE, spans

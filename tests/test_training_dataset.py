@@ -132,7 +132,7 @@ def test_each_effect_alone(effect):
     given = pieces()
     ecg, known = given.ecg.copy(), given.known.copy()
     settings = AugmentSettings(**{**OFF, effect: 1.0})
-    changed = Augment(settings, noise=noise)(given, np.random.default_rng(0))
+    changed = Augment(settings, noise=noise, remains=noise[0])(given, np.random.default_rng(0))
     assert changed.ecg.shape == given.ecg.shape
     assert changed.ecg.dtype == np.float32
     assert np.isfinite(changed.ecg).all()
@@ -182,9 +182,13 @@ def test_recorded_noise_has_the_ratio_of_the_stress_test():
     settings = AugmentSettings(**{**OFF, "recorded": 1.0})
     added = Augment(settings, noise=noise)(silent, np.random.default_rng(0)).ecg
     ratio = -10 * np.log10(8 * np.array([noise_power(row) for row in added]))
-    for (low, high), part in ((LEVELS_DB, ratio[~scanned]), (MILD_DB, ratio[scanned])):
+    low, high = LEVELS_DB
+    for part in (ratio[~scanned], ratio[scanned]):
         assert low - 0.01 <= part.min() < low + 2
-        assert high - 2 < part.max() <= high + 0.01
+    assert high - 2 < ratio[~scanned].max() <= high + 0.01
+    mild = (ratio >= MILD_DB[0]) & (ratio <= MILD_DB[1] + 0.01)
+    assert 0.4 < mild[~scanned].mean() < 0.65
+    assert 0.8 < mild[scanned].mean() < 0.95
 
 
 @pytest.mark.parametrize("paced", ["/", "f"])

@@ -11,6 +11,7 @@ from streamqrs.training.noise import (
     electrode_track,
     noise_power,
     recorded_noise,
+    strange_beats,
     validation_noise,
 )
 from streamqrs.types import RATE
@@ -78,8 +79,29 @@ def test_recorded_noise_is_played_at_other_speeds():
 
 def test_validation_noise_takes_turns():
     recorded = np.stack([np.full(1000, k + 1, np.float32) for k in range(2)])
+    remains = np.full(700, 9, np.float32)
     rng = np.random.default_rng(0)
-    kinds = [set(np.unique(validation_noise(recorded, k, 500, rng)).tolist()) for k in range(6)]
+    kinds = [set(np.unique(np.abs(validation_noise(recorded, remains, k, 500, rng))).tolist()) for k in range(8)]
     assert kinds[0] == kinds[1] == {1.0}
-    assert kinds[3] == kinds[4] == {2.0}
-    assert all(len(kinds[k]) > 10 for k in (2, 5))
+    assert kinds[4] == kinds[5] == {2.0}
+    assert kinds[3] == kinds[7] == {9.0}
+    assert all(len(kinds[k]) > 10 for k in (2, 6))
+    assert len(np.unique(validation_noise(recorded, remains[:0], 3, 500, rng))) > 10
+
+
+def test_strange_beats_are_those_of_others_at_other_times():
+    t = np.arange(N)
+    beats = np.arange(100.0, 900, 160)
+    lead = np.exp(-0.5 * ((t[:, None] - beats) / 4) ** 2).sum(axis=1).astype(np.float32)
+    rng = np.random.default_rng(0)
+    rates, at = [], []
+    for _ in range(300):
+        x = strange_beats(lead[None], [beats], N, rng)
+        assert x.shape == (N,)
+        assert np.isfinite(x).all()
+        tops = np.flatnonzero((x[1:-1] > x[:-2]) & (x[1:-1] >= x[2:]) & (x[1:-1] > 0.2)) + 1
+        rates.append(len(tops) / (N / RATE))
+        at += tops.tolist()
+    assert 0.3 < np.mean(rates) < 4
+    assert abs(np.mean(np.isin(np.array(at) % 160, np.arange(95, 106))) - 11 / 160) < 0.06  # none where beats are
+    assert not strange_beats(lead[None], [np.empty(0)], N, rng).any()

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from streamqrs.training.dataset import Draw
-from streamqrs.training.noise import at_level, coloured_noise, draw_level, electrode_noise, recorded_noise
+from streamqrs.training.noise import (
+    at_level,
+    coloured_noise,
+    draw_level,
+    electrode_noise,
+    recorded_noise,
+    strange_beats,
+)
 from streamqrs.types import RATE
 
 Rows = NDArray[np.float32]
@@ -42,6 +49,11 @@ class AugmentSettings:
         Noise of a random power law, or in a band, at levels like the recorded one, half of it in bursts.
     electrode : float
         Electrodes that move, at such levels: see `streamqrs.training.noise.electrode_noise`.
+    remains : float
+        Noise of electrodes on other patients, see `streamqrs.training.remains`, likewise.
+    strange : float
+        QRS complexes of other leads of the batch at random times, at such levels: see
+        `streamqrs.training.noise.strange_beats`.
     white : float
         White noise up to 0.15 QRS heights (standard deviation).
     motion : float
@@ -66,7 +78,9 @@ class AugmentSettings:
     wander: float = 0.4
     recorded: float = 0.4
     coloured: float = 0.2
-    electrode: float = 0.25
+    electrode: float = 0.3
+    remains: float = 0.15
+    strange: float = 0.12
     white: float = 0.4
     motion: float = 0.2
     mains: float = 0.15
@@ -92,11 +106,16 @@ class Augment:
         How often each effect happens.
     noise : numpy.ndarray
         Shape (series, n), float32, 250 Hz: recorded noise; may be empty.
+    remains : numpy.ndarray
+        Shape (n,), float32, 250 Hz: noise of other patients' electrodes; may be empty.
     """
 
-    def __init__(self, settings: AugmentSettings | None = None, *, noise: Rows | None = None) -> None:
+    def __init__(
+        self, settings: AugmentSettings | None = None, *, noise: Rows | None = None, remains: Rows | None = None
+    ) -> None:
         self.settings = settings or AugmentSettings()
         self.noise = np.empty((0, 0), np.float32) if noise is None else noise
+        self.remains = np.empty((0, 0), np.float32) if remains is None or not len(remains) else remains[None]
 
     def __call__(self, draw: Draw, rng: Generator, /) -> Draw:
         """Return changed pieces; those given stay as they are."""
@@ -104,6 +123,8 @@ class Augment:
         x, known = draw.ecg.copy(), draw.known.copy()
         beats = list(draw.beats)
         n = x.shape[1]
+        others = np.flatnonzero(~draw.scanned) if not draw.scanned.all() else np.arange(len(x))
+        plain, plain_beats = draw.ecg[others], [draw.beats[i] for i in others]
         for i in _some(rng, len(x), s.waves):
             x[i] += _waves(beats[i], n, rng)
         for i in _some(rng, len(x), s.p_waves):
@@ -112,12 +133,16 @@ class Augment:
             x[i] += _pacing(beats[i], n, rng)
         for i in _some(rng, len(x), s.wander):
             x[i] += _wander(n, rng)
-        for i in _some(rng, len(x), s.recorded if len(self.noise) else 0):
-            x[i] += at_level(recorded_noise(self.noise, n, rng), draw_level(rng, draw.scanned[i]))
-        for i in _some(rng, len(x), s.coloured):
-            x[i] += at_level(coloured_noise(n, rng), draw_level(rng, draw.scanned[i]))
-        for i in _some(rng, len(x), s.electrode):
-            x[i] += at_level(electrode_noise(n, rng), draw_level(rng, draw.scanned[i]))
+        noises: tuple[tuple[float, Callable[[], Rows]], ...] = (
+            (s.recorded if len(self.noise) else 0, lambda: recorded_noise(self.noise, n, rng)),
+            (s.remains if len(self.remains) else 0, lambda: recorded_noise(self.remains, n, rng)),
+            (s.coloured, lambda: coloured_noise(n, rng)),
+            (s.electrode, lambda: electrode_noise(n, rng)),
+            (s.strange, lambda: strange_beats(plain, plain_beats, n, rng)),
+        )
+        for share, make in noises:
+            for i in _some(rng, len(x), share):
+                x[i] += at_level(make(), draw_level(rng, draw.scanned[i]))
         for i in _some(rng, len(x), s.white):
             x[i] += rng.standard_normal(n, np.float32) * np.float32(0.15 * rng.random() ** 2)
         for i in _some(rng, len(x), s.motion):

@@ -16,12 +16,14 @@ import torch
 from streamqrs.model import read_sidecar
 from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Drawn, Windows
+from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import train
 from streamqrs.training.pauses import Pauses
 from streamqrs.training.place import Place
 from streamqrs.training.plan import find_base, keep_plan
 from streamqrs.training.recordings import Material, check_data, load_material
+from streamqrs.training.remains import remains
 from streamqrs.training.scanned import make_scanner
 from streamqrs.training.score import Validation
 from streamqrs.training.settings import Progress, Result, TrainSettings
@@ -103,9 +105,10 @@ def pretrain(
     given = {"preset": preset, "start": start, "scanner": scanner, "without": without, "minutes": minutes}
     keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
-    pauses, plain = Pauses(), Augment(noise=material.noise[:, :split])
+    others = remains(recording for database in material.train.values() for recording in database)
+    plain = Augment(noise=material.noise[:, :split], remains=others)
     rooms = [make_scanner(scanner, settings.seed, data, without)] if scanner else []
-    windows = Windows(material.train, changes=[pauses, *rooms, plain])
+    windows = Windows(material.train, changes=[Pauses(), Ectopy(), *rooms, plain])
     network = new_network(preset, start, settings.seed)
     planned = part / "steps"
     if minutes is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from streamqrs.metrics import pooled, score
 from streamqrs.training.noise import at_level, validation_noise
 from streamqrs.training.recordings import Recording
+from streamqrs.training.remains import remains
 from streamqrs.training.scanned import VALIDATION_SEED, scan_lead
 from streamqrs.training.unet import UNet, predict
 from streamqrs.types import RATE, WINDOW, Samples
@@ -80,8 +81,9 @@ class Validation:
         self.noisy: list[Lead] = []
         if noise is not None and noise.size:
             rng = np.random.default_rng(VALIDATION_SEED)
+            others = remains(recording for part in recordings.values() for recording in part)
             for i, lead in enumerate(self.leads):
-                track = at_level(validation_noise(noise, i, len(lead.ecg), rng), NOISE_DB)
+                track = at_level(validation_noise(noise, others, i, len(lead.ecg), rng), NOISE_DB)
                 self.noisy.append(lead._replace(ecg=(lead.ecg + track).astype(np.float32)))
         self.scanned: list[Lead] = []
         for i, lead in enumerate(self.leads if scanner else ()):
