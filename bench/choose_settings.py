@@ -82,7 +82,7 @@ def curve(model, ecg, settings):
 
 
 def beats_of(p, low, threshold, rhythm, settings):
-    peaks, stage = Peaks(low), Rhythm(threshold, settings.distance, settings.patience, rhythm)
+    peaks, stage = Peaks(low), Rhythm(threshold, settings.distance, settings.patience, rhythm, settings.sure)
     found = peaks.push(Probabilities(p, 0, len(p))) + peaks.flush()
     return np.array([b.at for b in stage.push(found, len(p), len(p)) + stage.flush(len(p))]) / RATE
 

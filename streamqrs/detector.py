@@ -84,7 +84,7 @@ class Detector:
         self._windower = Windower(s.gate_hop if gate else s.hop, s.hop)
         self._merger = OverlapMerger(s.hop, s.margin)
         self._peaks = Peaks(s.low)
-        self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm)
+        self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm, s.sure)
         self._quality = QualityMeter(s.quality_low, s.quality_high)
         self._clock = ClockMap(self.rate)
         self._longest = s.hold * self.rate / RATE

@@ -6,6 +6,9 @@ intervals between them, given the running RR interval along the chain; the best 
 The likelihood has a floor, for hearts are irregular: a confident candidate is a beat wherever it stands, and a doubtful
 one is a beat where one was due.
 
+Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
+for some seconds after one that is sure.
+
 A candidate that comes in its time waits for `distance` only (and for the end of a stretch that begins in it); one that
 comes early, or is doubtful, waits until a better one would have come, at most `patience`. What was said is never taken
 back.
@@ -40,6 +43,8 @@ RESTING_RR, RESTING_SPREAD, FASTEST = 200, 0.3, -1.5
 Without it, two waves in each heartbeat would make as good a rhythm, twice as fast, as one."""
 TAIL = 15
 """Samples from the R peak to the end of its stretch: half of a mask, and a little."""
+ASSURED = 1250
+"""Samples for which doubtful candidates count after a sure one (5 s)."""
 SPREAD = 0.12
 """First guess of the standard deviation of log RR intervals, from one to the next."""
 
@@ -53,6 +58,7 @@ class _Node:
     before: _Node | None
     rr: float | None  # running RR interval along the chain
     spread: float
+    counts: bool = True  # is sure, or comes soon after one that is
 
 
 class Rhythm:
@@ -68,6 +74,8 @@ class Rhythm:
         Longest wait for a better candidate in 250 Hz samples, at least `distance`.
     weight : float
         Weight of the rhythm against probability; with 0 only threshold and refractory time count.
+    sure : float
+        Probability from which a candidate is sure, 0 to 1; with 0 every one is.
 
     Attributes
     ----------
@@ -75,8 +83,8 @@ class Rhythm:
         The newest beat that was given out, in 250 Hz samples.
     """
 
-    def __init__(self, threshold: float, distance: int, patience: int, weight: float) -> None:
-        self.distance, self.patience, self.weight = distance, patience, weight
+    def __init__(self, threshold: float, distance: int, patience: int, weight: float, sure: float = 0.0) -> None:
+        self.distance, self.patience, self.weight, self.sure = distance, patience, weight, sure
         self._bias = _log_odds(threshold)
         self.reset()
 
@@ -92,6 +100,7 @@ class Rhythm:
         self._waiting: deque[_Node] = deque()
         self.last = last
         self._seen = 0.0
+        self._sure = -math.inf  # the newest sure candidate
 
     @property
     def settled(self) -> float:
@@ -107,6 +116,9 @@ class Rhythm:
         for peak in candidates:
             found += self._decide(peak.stop - 1, known)
             node = self._join(peak)
+            if peak.probability >= self.sure:
+                self._sure = peak.at
+            node.counts = peak.at - self._sure <= ASSURED
             self._nodes.append(node)
             self._waiting.append(node)
         self._seen = seen
@@ -144,7 +156,7 @@ class Rhythm:
                 break
             self._waiting.popleft()
             early = self.last is not None and node.peak.at - self.last < self.distance
-            if not early and self._on_best_chain(node, moment):
+            if node.counts and not early and self._on_best_chain(node, moment):
                 self.last = node.peak.at
                 found.append(Peak(node.peak.at, node.peak.probability, known))
         return found
@@ -186,8 +198,8 @@ def _likelihood(interval: float, rr: float | None, spread: float) -> float:
     if interval < RESTING_RR:
         fast = math.log(interval / RESTING_RR) / RESTING_SPREAD
         rate = max(-0.5 * fast * fast, FASTEST)
-    if rr is None:
-        return rate + FLOOR
+    if rr is None:  # the first interval of a chain tells nothing but how fast it is
+        return rate
     off = math.log(interval / rr)
     normal = (1 - IRREGULAR) / (spread * ROOT_TWO_PI) * math.exp(-0.5 * (off / spread) ** 2)
     # a third of the running interval is hardly ever a heart's

@@ -26,6 +26,8 @@ class Settings:
         Refractory time: shortest distance between two beats.
     rhythm : float
         Weight of the rhythm against probability; with 0 only threshold and refractory time count.
+    sure : float
+        Probability of a beat that is beyond doubt; one below it counts for 5 s after such a one. 0: always.
     patience : int
         Longest wait for a better candidate than one that comes early, at least `distance`.
     hold : int
@@ -48,6 +50,7 @@ class Settings:
     threshold: float = 0.5
     distance: int = 50
     rhythm: float = 0.5
+    sure: float = 0.8
     patience: int = 50
     hold: int = 50
     gate_hop: int = 2
@@ -68,6 +71,8 @@ class Settings:
                 raise ValueError(f"{name} is {value!r:.60}: allowed are {least} to {most} samples")
         if not 0 <= self.rhythm <= 10:
             raise ValueError(f"rhythm is {self.rhythm!r:.60}: allowed are 0 to 10")
+        if not 0 <= self.sure < 1:
+            raise ValueError(f"sure is {self.sure!r:.60}: allowed are 0 <= sure < 1")
         if self.hop % self.gate_hop:
             raise ValueError(f"hop is {self.hop}, gate_hop {self.gate_hop}: allowed are multiples of gate_hop")
         for low, high in (("low", "threshold"), ("gate_low", "gate_threshold")):

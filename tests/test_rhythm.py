@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamqrs.rhythm import Rhythm
+from streamqrs.rhythm import ASSURED, Rhythm
 from streamqrs.types import Peak
 
 
-def choose(candidates, *, weight=0.5, threshold=0.5, distance=50, patience=90, step=None):
+def choose(candidates, *, weight=0.5, threshold=0.5, distance=50, patience=90, sure=0.0, step=None):
     """Positions of the beats among (position, probability) pairs, pushed at once or step by step."""
-    rhythm = Rhythm(threshold, distance, patience, weight)
+    rhythm = Rhythm(threshold, distance, patience, weight, sure)
     peaks = [Peak(float(at), p, 0, at + 13) for at, p in sorted(candidates)]
     end = peaks[-1].at + 300 if peaks else 300
     found = []
@@ -68,6 +68,29 @@ def test_a_doubtful_candidate_is_a_beat_where_one_was_due():
     doubtful = [(at, 0.3 if k == 6 else p) for k, (at, p) in enumerate(beats)]
     assert choose(doubtful) == [at for at, _ in beats]
     assert choose(doubtful, weight=0.0) == [at for at, _ in beats if at != beats[6][0]]
+
+
+def test_where_nothing_is_sure_there_is_no_heart():
+    doubtful = regular(12, p=0.7)
+    assert choose(doubtful) == [at for at, _ in doubtful]
+    assert choose(doubtful, sure=0.8) == []
+
+
+@pytest.mark.parametrize("step", [None, 1, 37])
+def test_a_sure_beat_vouches_for_doubtful_ones_for_five_seconds(step):
+    doubtful = regular(20, p=0.7, start=325)
+    chosen = choose([(100, 0.85), *doubtful], sure=0.8, step=step)
+    assert chosen == [100, *(at for at, _ in doubtful if at - 100 <= ASSURED)]
+    again = choose([(100, 0.85), *doubtful[:10], (doubtful[10][0], 0.9), *doubtful[11:]], sure=0.8, step=step)
+    after = doubtful[10][0]
+    assert [at for at in again if at > after] == [at for at, _ in doubtful if after < at <= after + ASSURED]
+
+
+def test_after_a_reset_nobody_vouches():
+    rhythm = Rhythm(0.5, 50, 50, 0.5, 0.8)
+    rhythm.push([Peak(100.0, 0.95, 0, 113)], 400, 400)
+    rhythm.reset()
+    assert not rhythm.push([Peak(100.0, 0.7, 0, 113)], 400, 400) + rhythm.flush(400)
 
 
 def test_an_irregular_but_confident_rhythm_is_kept():
