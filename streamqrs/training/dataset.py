@@ -27,7 +27,7 @@ LENGTH = CONTEXT + WINDOW
 HURRY = (1.25, 1.8)
 """How much faster."""
 
-SHARE = {"mitdb": 0.5, "qtdb": 0.25, "ludb": 0.25}
+SHARE = {"mitdb": 0.4, "qtdb": 0.25, "ludb": 0.35}
 """How often each database is drawn from; others as often as 0.25."""
 
 PACED = 2.5

@@ -18,6 +18,7 @@ from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Drawn, Windows
 from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
+from streamqrs.training.leads import Leads
 from streamqrs.training.loop import train
 from streamqrs.training.pauses import Pauses
 from streamqrs.training.place import Place
@@ -108,7 +109,7 @@ def pretrain(
     others = remains(recording for database in material.train.values() for recording in database)
     plain = Augment(noise=material.noise[:, :split], remains=others)
     rooms = [make_scanner(scanner, settings.seed, data, without)] if scanner else []
-    windows = Windows(material.train, changes=[Pauses(), Ectopy(), *rooms, plain])
+    windows = Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), *rooms, plain])
     network = new_network(preset, start, settings.seed)
     planned = part / "steps"
     if minutes is not None:

@@ -25,6 +25,7 @@ from streamqrs.training.augment import Augment
 from streamqrs.training.dataset import Change, Windows
 from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
+from streamqrs.training.leads import Leads
 from streamqrs.training.loop import learning_rate, train
 from streamqrs.training.outcome import VERSION, Outcome, describe
 from streamqrs.training.pauses import Pauses
@@ -77,7 +78,7 @@ def tune(
     recordings = {"own": [one.recording for one in plan.parts.finetune]}
     windows = Mixed(
         Windows(recordings, recipe.windows, changes=own),
-        Windows(plan.replay.train, changes=[Pauses(), Ectopy(), *ordinary]) if plan.replay else None,
+        Windows(plan.replay.train, changes=[Leads(), Pauses(), Ectopy(), *ordinary]) if plan.replay else None,
         recipe.replay,
     )
     judge = _Judge(plan)
