@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from choose_settings import LEAST, leads
+from choose_settings import leads
 from numpy.lib.stride_tricks import sliding_window_view
 
 from streamqrs.evaluation import TRIGGER_S
@@ -27,10 +27,12 @@ from streamqrs.types import RATE, WINDOW, Probabilities
 from streamqrs.window import normalise
 
 GRID = {
-    "gate_threshold": (0.7, 0.8, 0.85, 0.9, 0.95, 0.98),
-    "gate_low": (0.2, 0.3, 0.4),
-    "gate_patience": (2, 3, 5),
+    "gate_threshold": (0.7, 0.8, 0.85, 0.9, 0.95),
+    "gate_low": (0.2, 0.3),
+    "gate_patience": (2, 3),
+    "gate_depth": (10, 11, 12),
 }
+LEAST = 0.3  # % that every error counts besides: nine beats of the three thousand that are heard as they are
 KINDS = ("clean", "scanned", "off")
 TAIL = 64
 """Newest probabilities of each window that are kept; the gate looks at no more."""
