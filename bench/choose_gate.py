@@ -1,4 +1,4 @@
-"""Choose the gate's thresholds for a model on validation data.
+"""Choose the gate's thresholds and look-ahead for a model on validation data.
 
     python bench/choose_gate.py MODEL [--data DIR] [--seconds 90] [--write]
 

@@ -2,12 +2,13 @@
 
     python bench/choose_settings.py MODEL [--data DIR] [--write]
 
-The recordings set aside for validation (MIT-BIH train list, QTDB, LUDB) are heard as they are, with noise at −6 or −15
-dB (recorded, four times as fast, or of electrodes that move), and in the virtual scanner; and then the lead is off. The
-network runs once over each; then every combination of the grid is scored on the finished curves (F1 at 75 ms; where the
-lead is off, beats found in % of 75 a minute). The geometric mean of the four errors (100 − F1, and a little, so that a
-beat or two do not decide; the last with a fifth of the weight, for it is rare) counts: halving the errors is worth as
-much where there are few as where there are many. `--write` puts the best combination into the sidecar of the model.
+The recordings set aside for validation (MIT-BIH train list, QTDB, LUDB) are heard as they are, with noise at −6 or
+−15 dB (recorded, four times as fast, of made-up electrodes that move, or of real ones on other validation patients),
+and in the virtual scanner; and then the lead is off. The network runs once over each; then every combination of the
+grid is scored on the finished curves (F1 at 75 ms; where the lead is off, beats found in % of 75 a minute). The
+geometric mean of the four errors (100 − F1, and a little, so that a beat or two do not decide; the last with a fifth
+of the weight, for it is rare) counts: halving the errors is worth as much where there are few as where there are
+many. `--write` puts the best combination into the sidecar of the model.
 """
 
 import argparse
