@@ -138,14 +138,14 @@ def strange_beats(pieces: Rows, beats: Sequence[NDArray[np.float64]], n: int, rn
         Shape (n,), float32: complexes 1–5 times a second, each 0.6 to 2.5 times as wide as it was, of any height and
         either polarity, of one to eight shapes.
     """
-    shapes = []
+    shapes: list[NDArray[np.float64]] = []
     for row in rng.integers(len(pieces), size=rng.integers(1, 9)):
         reach = int(rng.uniform(0.06, 0.25) * RATE)
         inside = beats[row][(beats[row] >= reach) & (beats[row] < pieces.shape[1] - reach - 1)]
         if len(inside):
             middle = round(float(rng.choice(inside)))
-            cut = pieces[row, middle - reach : middle + reach + 1]
-            cut = (cut - np.linspace(cut[0], cut[-1], len(cut), dtype=np.float32)) * np.hanning(len(cut))
+            cut = pieces[row, middle - reach : middle + reach + 1].astype(np.float64)
+            cut = (cut - np.linspace(cut[0], cut[-1], len(cut))) * np.hanning(len(cut))
             size = max(round(len(cut) * float(np.exp(rng.uniform(np.log(0.6), np.log(2.5))))), 5)
             cut = np.interp(np.linspace(0, len(cut) - 1, size), np.arange(len(cut)), cut)
             shapes.append(cut / max(float(np.ptp(cut)), 1e-3))
