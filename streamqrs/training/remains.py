@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from streamqrs.training.noise import noise_power
 from streamqrs.training.recordings import Recording
 from streamqrs.types import RATE
 
@@ -82,17 +83,17 @@ def _loud(recording: Recording, lead: int) -> list[Rows]:
     count = len(x) // BLOCK
     seconds = np.ma.MaskedArray(x[: count * BLOCK], near[: count * BLOCK]).reshape(-1, RATE)
     power = seconds.var(axis=1).filled(0.0).reshape(count, -1).mean(axis=1)
-    loud = np.flatnonzero(power > 10 ** (-LOUD_DB / 10) / 8)
+    least = 10 ** (-LOUD_DB / 10) / 8
+    loud = np.flatnonzero(power > least)
     if not 0 < len(loud) <= COMES * count:
         return []
     left = _without_beats(x, r, recording.labels[lead])
     blocks = []
     for start in (loud * BLOCK).tolist():
-        block, beat = left[start : start + BLOCK], near[start : start + BLOCK]
-        level = 8 * float(block.reshape(-1, RATE).var(axis=1).mean())
+        block, beat = left[start : start + BLOCK].astype(np.float32), near[start : start + BLOCK]
         clean = not beat.any() or block[beat].std() <= MOST * block[~beat].std()
-        if level > 10 ** (-LOUD_DB / 10) and clean and _is_known(recording.known[lead], start):
-            blocks.append(block.astype(np.float32))
+        if noise_power(block) > least and clean and _is_known(recording.known[lead], start):
+            blocks.append(block)
     return blocks
 
 
