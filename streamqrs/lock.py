@@ -31,6 +31,15 @@ SHARE = 0.6
 SLOPE = 0.25
 """Of the steepest rise: what rises more slowly is at its peak."""
 
+NEAR = 5
+"""Once it is known where R lies in a patient's QRS complexes, a peak counts from so many samples ahead of it (20 ms).
+
+Two waves of a QRS complex may be about equally tall; the one that is mostly the tallest is R.
+"""
+
+ALIKE = 2
+"""Lags of two heartbeats that differ by no more samples than this agree (8 ms)."""
+
 HALF_MASK = 12
 """The network is trained on masks that reach this many samples to both sides of R: R follows the onset by as many."""
 
@@ -60,6 +69,7 @@ class PeakLock:
         self._open: Peak | None = None
         self._learn: deque[int] = deque()
         self._heights: deque[float] = deque(maxlen=PEAKS)
+        self._lags: deque[float] = deque(maxlen=PEAKS)
 
     def push(self, samples: Samples) -> Peak | None:
         """Take the next samples, shape (n,), 250 Hz; return the trigger that leaves at one of them, if any."""
@@ -74,7 +84,10 @@ class PeakLock:
             self._fill += 1
             self._stop += 1
             if self._learn and self._stop >= self._learn[0] + LEARNT_AFTER:
-                self._heights.append(self._height(self._learn.popleft()))
+                told = self._learn.popleft()
+                height, r = self._tallest(told)
+                self._heights.append(height)
+                self._lags.append(r - told)
             passed = self._check() or passed
         return passed
 
@@ -89,29 +102,46 @@ class PeakLock:
         """Whether the R peak of the open decision has passed by now."""
         if self._open is None:
             return None
-        expected = int(self._open.at)
-        r = None
-        if len(self._heights) >= ENOUGH:
-            height = median(self._heights)
-            x = self._last(self._stop - expected + HALF_MASK) - _middle(self._last(BASELINE))
-            if height < 0:
-                x = -x
-            rise = x[1:] - x[:-1]
-            top = int(x.argmax())
-            if x[top] >= SHARE * abs(height) and (top < len(rise) or (top > 2 and rise[-1] < SLOPE * rise.max())):
-                r = float(self._stop - len(x) + top)
+        told = int(self._open.at)
+        lag = self._lag()
+        expected = told + (lag or 0)
+        r = self._passed(expected - (HALF_MASK if lag is None else NEAR))
         if r is None and self._stop < expected + self.patience:
             return None
-        found = replace(self._open, at=expected if r is None else r, known=self._stop)
-        self._learn.append(expected)
+        found = replace(self._open, at=float(expected) if r is None else r, known=self._stop)
+        self._learn.append(told)
         self._open = None
         return found
 
-    def _height(self, r: int) -> float:
-        """Signed height over the baseline of the tallest wave around sample `r`."""
+    def _passed(self, start: int) -> float | None:
+        """Find the R peak from sample `start` on, if it has passed."""
+        if len(self._heights) < ENOUGH or self._stop - start < 2:
+            return None
+        height = median(self._heights)
+        x = self._last(self._stop - start) - _middle(self._last(BASELINE))
+        if height < 0:
+            x = -x
+        rise = x[1:] - x[:-1]
+        top = int(x.argmax())
+        if x[top] >= SHARE * abs(height) and (0 < top < len(rise) or (top > 2 and rise[-1] < SLOPE * rise.max())):
+            return float(self._stop - len(x) + top)
+        return None
+
+    def _lag(self) -> int | None:
+        """Samples from where the network put R to the tallest waves of the last heartbeats, if these agree."""
+        if len(self._lags) < ENOUGH:
+            return None
+        middle = median(self._lags)
+        alike = sum(abs(lag - middle) <= ALIKE for lag in self._lags)
+        return round(middle) if 2 * alike > len(self._lags) else None
+
+    def _tallest(self, r: int) -> tuple[float, float]:
+        """Signed height over the baseline, and sample, of the tallest wave around sample `r`."""
         x = self._last(BASELINE)
-        around = x[max(r - AROUND - self._stop, -len(x)) : min(r + AROUND - self._stop, -1)] - _middle(x)
-        return float(around[np.abs(around).argmax()])
+        low = max(r - AROUND - self._stop, -len(x))
+        around = x[low : min(r + AROUND - self._stop, -1)] - _middle(x)
+        top = int(np.abs(around).argmax())
+        return float(around[top]), float(self._stop + low + top)
 
     def _last(self, count: int) -> Samples:
         """Return the newest samples, at most so many as there are."""

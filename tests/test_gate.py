@@ -105,6 +105,21 @@ def test_without_a_peak_the_trigger_leaves_when_patience_ends():
     assert found[10].known == beats[10] + 6
 
 
+def test_of_two_tall_waves_the_one_that_is_mostly_tallest_is_waited_for():
+    """The network puts its mask around the first one, as it would where marks flip from one to the other."""
+    beats, apart = list(range(400, 400 + 20 * RR, RR)), 7
+    ecg, probability = heart(beats)
+    for k, at in enumerate(beats):
+        ecg += (0.97 if k % 5 == 4 else 1.06) * bell(at + apart, 3, len(ecg))
+    found = triggers(Gate(0.6, 0.3, 11, 50, patience=2), ecg, probability)
+    assert len(found) == len(beats)
+    late = np.array([peak.known - 1 for peak in found]) - beats
+    learnt = ENOUGH + 1
+    assert np.all(late[:2] < apart)
+    assert np.all((late[learnt:] >= apart) & (late[learnt:] <= apart + 2))
+    assert np.all(np.abs([peak.at - at - apart for peak, at in zip(found[learnt:], beats[learnt:], strict=True)]) <= 1)
+
+
 def test_a_reset_forgets_the_heights():
     gate = Gate(0.6, 0.3, 10, 50, 6)
     ecg, p = heart(list(range(400, 3000, RR)))

@@ -59,7 +59,7 @@ class AugmentSettings:
     motion : float
         Few tall movements: bumps, bent steps, and steps that decay, at random times, of 25–300 ms, up to 3 QRS heights.
     mains : float
-        50 or 60 Hz, up to 0.4 QRS heights.
+        50 or 60 Hz, up to 1.6 QRS heights, most of it below 0.2.
     jumps : float
         Steps of the baseline, up to 4 QRS heights, that decay with 0.05–2 s.
     low_pass, high_pass : float
@@ -273,7 +273,7 @@ def _motion(n: int, rng: Generator) -> Rows:
 def _mains(n: int, rng: Generator) -> Rows:
     t = np.arange(n) / RATE
     frequency = rng.choice((50.0, 60.0)) * rng.uniform(0.998, 1.002)
-    return np.asarray(0.4 * rng.random() ** 2 * np.sin(2 * np.pi * (frequency * t + rng.random())), np.float32)
+    return np.asarray(1.6 * rng.random() ** 3 * np.sin(2 * np.pi * (frequency * t + rng.random())), np.float32)
 
 
 def _jump(n: int, rng: Generator) -> Rows:

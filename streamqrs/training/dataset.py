@@ -63,7 +63,7 @@ class WindowSettings:
     edge: float = 0.35
     free: float = 0.2
     stretch: float = 0.15
-    hurry: float = 0.06
+    hurry: float = 0.1
     mix: float = 0.15
     mask: int = 25
     edge_samples: int = 60

@@ -46,6 +46,7 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
     patience: int | None = None,
+    keep_last: bool = False,
     schedule: Schedule | None = None,
     place: Place | None = None,
 ) -> Result:
@@ -69,6 +70,8 @@ def train(
         Where to save every 100 steps and at each validation, and to go on from if it is there.
     patience : int, optional
         Stop after so many validations without a better score. Default: never.
+    keep_last : bool
+        Give the last weights, whatever validation says: where it differs by chance alone, they are the best.
     schedule : callable, optional
         (step, settings) → learning rate; `learning_rate` by default.
     place : Place, optional
@@ -77,7 +80,7 @@ def train(
     Returns
     -------
     Result
-        The best network.
+        The best network of all validations, or the last one.
 
     Raises
     ------
@@ -88,7 +91,8 @@ def train(
     torch.set_num_threads(settings.threads)
     try:
         training = _Training(network, settings, dict(rates or {}), checkpoint, place or Place())
-        training.patience, training.schedule = patience, schedule or learning_rate
+        training.patience, training.keep_last = patience, keep_last
+        training.schedule = schedule or learning_rate
         return training.run(draw, validate, progress)
     finally:
         torch.set_num_threads(threads)
@@ -113,6 +117,7 @@ class _Training:
     """State of a training between two steps."""
 
     patience: int | None = None
+    keep_last = False
     schedule: Schedule
 
     def __init__(
@@ -207,7 +212,7 @@ class _Training:
     def _validate(self, validate: Validate) -> None:
         self.scores = validate(self.average)
         self.history.append({"step": self.step, "loss": self.loss, **self.scores})
-        if not self.scores["score"] <= self.best_scores["score"]:  # the first one beats NaN
+        if self.keep_last or not self.scores["score"] <= self.best_scores["score"]:  # the first one beats NaN
             self.best, self.best_scores = deepcopy(self.average.state_dict()), self.scores
             self.best_step = self.step
 

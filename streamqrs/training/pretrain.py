@@ -123,6 +123,7 @@ def pretrain(
         validate=Validation(material.validation, material.noise[:, split:], scanner=scanner),
         progress=progress,
         checkpoint=part / CHECKPOINT,
+        keep_last=True,
         place=place,
     )
     name = name or preset
