@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
 from streamqrs.lock import HALF_MASK, PeakLock
 from streamqrs.types import Peak, Probabilities, Samples
 
 REACH = 3 * HALF_MASK
 """How far back the onset of a QRS complex is looked for."""
+
+EVEN = 0.5
+"""The network says how likely R is within half a mask of a sample: where that rises to one half is the median onset."""
+
+AFTER = 25
+"""Samples from an R peak to the window that sees its whole mask, and what follows (100 ms)."""
 
 
 class Gate:
@@ -45,6 +56,7 @@ class Gate:
         self._armed = True
         self._last = last
         self._rr: float | None = None
+        self._told: deque[float] = deque()  # R peaks whose QRS complexes have not been seen to their ends
         self._lock.reset()
 
     def watch(self, samples: Samples) -> Peak | None:
@@ -53,6 +65,7 @@ class Gate:
 
     def push(self, window: Probabilities) -> Peak | None:
         """Take the probabilities of the newest window, and return the trigger that they give at once, if any."""
+        self._look_back(window)
         at = len(window.values) - 1 - self.depth
         p = float(window.values[at])
         if not self._armed:
@@ -60,10 +73,7 @@ class Gate:
             return None
         if p < self.threshold:
             return None
-        onset = at
-        while onset > 0 and at - onset < REACH and window.values[onset - 1] >= self.threshold:
-            onset -= 1
-        r = float(window.start + onset + HALF_MASK)
+        r = window.start + _onset(window.values, at, min(self.threshold, EVEN)) + HALF_MASK + 0.5
         if self._last is not None:
             since = r - self._last
             if since < self.distance or p < self._asked(since):
@@ -71,10 +81,23 @@ class Gate:
             self._rr = since if self._rr is None else self._rr + 0.2 * (min(since, 2 * self._rr) - self._rr)
         self._last = r
         self._armed = False
+        self._told.append(r)
         return self._lock.open(Peak(r, p, window.known))
 
     def flush(self) -> None:
         """Nothing is held back."""
+
+    def _look_back(self, window: Probabilities) -> None:
+        """Tell the lock by how much R was put too early, now that the network sees all around it."""
+        while self._told and window.known - self._told[0] >= AFTER:
+            told = self._told.popleft()
+            near = max(round(told) - window.start - REACH // 2, 0)
+            top = near + int(window.values[near : near + REACH].argmax())
+            level = min(self.threshold, EVEN)
+            if window.values[top] >= level:
+                begin = _onset(window.values, top, level)
+                end = len(window.values) - 1 - _onset(window.values[::-1], len(window.values) - 1 - top, level)
+                self._lock.learn(window.start + 0.5 * (begin + end) - told)
 
     def _asked(self, since: float) -> float:
         """Probability asked of a candidate that comes so many samples after the last trigger."""
@@ -83,3 +106,14 @@ class Gate:
             return self.threshold
         early = (half - since) / (half - self.distance)
         return self.threshold + 0.8 * (1 - self.threshold) * early
+
+
+def _onset(p: NDArray[np.float32], at: int, level: float) -> float:
+    """Sample, with its fraction, at which the curve last rose to `level` before `at`."""
+    first = at
+    while first > 0 and at - first < REACH and p[first - 1] >= level:
+        first -= 1
+    if first == 0 or p[first - 1] >= level:
+        return float(first)
+    below = float(p[first - 1])
+    return first - 1 + (level - below) / (float(p[first]) - below)

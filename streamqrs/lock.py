@@ -31,14 +31,11 @@ SHARE = 0.6
 SLOPE = 0.25
 """Of the steepest rise: what rises more slowly is at its peak."""
 
-NEAR = 5
-"""Once it is known where R lies in a patient's QRS complexes, a peak counts from so many samples ahead of it (20 ms).
+NEAR = 4
+"""Once it is known where R mostly lies, a peak counts from so many samples ahead of it (16 ms).
 
-Two waves of a QRS complex may be about equally tall; the one that is mostly the tallest is R.
+Two waves of a QRS complex may be about equally tall; the one that is mostly R is waited for.
 """
-
-ALIKE = 2
-"""Lags of two heartbeats that differ by no more samples than this agree (8 ms)."""
 
 HALF_MASK = 12
 """The network is trained on masks that reach this many samples to both sides of R: R follows the onset by as many."""
@@ -84,10 +81,7 @@ class PeakLock:
             self._fill += 1
             self._stop += 1
             if self._learn and self._stop >= self._learn[0] + LEARNT_AFTER:
-                told = self._learn.popleft()
-                height, r = self._tallest(told)
-                self._heights.append(height)
-                self._lags.append(r - told)
+                self._heights.append(self._height(self._learn.popleft()))
             passed = self._check() or passed
         return passed
 
@@ -98,14 +92,18 @@ class PeakLock:
         self._open = peak
         return self._check()
 
+    def learn(self, lag: float) -> None:
+        """Take how many samples after where the network first put it an R peak has turned out to be."""
+        self._lags.append(lag)
+
     def _check(self) -> Peak | None:
         """Whether the R peak of the open decision has passed by now."""
         if self._open is None:
             return None
-        told = int(self._open.at)
-        lag = self._lag()
-        expected = told + (lag or 0)
-        r = self._passed(expected - (HALF_MASK if lag is None else NEAR))
+        told = round(self._open.at)
+        learnt = len(self._lags) >= ENOUGH
+        expected = told + round(median(self._lags)) if learnt else told
+        r = self._passed(expected - (NEAR if learnt else HALF_MASK))
         if r is None and self._stop < expected + self.patience:
             return None
         found = replace(self._open, at=float(expected) if r is None else r, known=self._stop)
@@ -127,21 +125,11 @@ class PeakLock:
             return float(self._stop - len(x) + top)
         return None
 
-    def _lag(self) -> int | None:
-        """Samples from where the network put R to the tallest waves of the last heartbeats, if these agree."""
-        if len(self._lags) < ENOUGH:
-            return None
-        middle = median(self._lags)
-        alike = sum(abs(lag - middle) <= ALIKE for lag in self._lags)
-        return round(middle) if 2 * alike > len(self._lags) else None
-
-    def _tallest(self, r: int) -> tuple[float, float]:
-        """Signed height over the baseline, and sample, of the tallest wave around sample `r`."""
+    def _height(self, r: int) -> float:
+        """Signed height over the baseline of the tallest wave around sample `r`."""
         x = self._last(BASELINE)
-        low = max(r - AROUND - self._stop, -len(x))
-        around = x[low : min(r + AROUND - self._stop, -1)] - _middle(x)
-        top = int(np.abs(around).argmax())
-        return float(around[top]), float(self._stop + low + top)
+        around = x[max(r - AROUND - self._stop, -len(x)) : min(r + AROUND - self._stop, -1)] - _middle(x)
+        return float(around[np.abs(around).argmax()])
 
     def _last(self, count: int) -> Samples:
         """Return the newest samples, at most so many as there are."""

@@ -70,8 +70,8 @@ def test_a_t_wave_needs_more_probability_than_a_premature_beat():
     p[t_wave - 12 : t_wave + 13] = 0.65
     p[premature - 12 : premature + 13] = 0.99
     at = [peak.at for peak in triggers(Gate(0.6, 0.3, 10, 50), ecg, p)]
-    assert premature in at
-    assert t_wave not in at
+    assert np.abs(np.array(at) - premature).min() < 0.1
+    assert np.abs(np.array(at) - t_wave).min() > 10
 
 
 def test_220_beats_per_minute_are_all_triggered():
@@ -105,19 +105,23 @@ def test_without_a_peak_the_trigger_leaves_when_patience_ends():
     assert found[10].known == beats[10] + 6
 
 
-def test_of_two_tall_waves_the_one_that_is_mostly_tallest_is_waited_for():
-    """The network puts its mask around the first one, as it would where marks flip from one to the other."""
-    beats, apart = list(range(400, 400 + 20 * RR, RR)), 7
+def test_of_two_tall_waves_the_one_that_the_network_means_is_waited_for():
+    """At the newest edge the network sees the first one only; a moment later it knows that R is the second."""
+    beats, apart = list(range(400, 400 + 12 * RR, RR)), 8
     ecg, probability = heart(beats)
-    for k, at in enumerate(beats):
-        ecg += (0.97 if k % 5 == 4 else 1.06) * bell(at + apart, 3, len(ecg))
-    found = triggers(Gate(0.6, 0.3, 11, 50, patience=2), ecg, probability)
-    assert len(found) == len(beats)
+    early = np.roll(probability, -apart)
+    ecg += np.roll(ecg, -apart)
+    gate, found, seen = Gate(0.6, 0.3, 11, 50, patience=2), [], 0
+    for stop in range(150, len(ecg) + 1, HOP):
+        row = probability[stop - 150 : stop].copy()
+        row[-15:] = np.maximum(row[-15:], early[stop - 15 : stop])
+        peaks = [gate.watch(ecg[seen:stop]), gate.push(Probabilities(row, stop - 150, stop))]
+        found += [peak for peak in peaks if peak]
+        seen = stop
     late = np.array([peak.known - 1 for peak in found]) - beats
-    learnt = ENOUGH + 1
-    assert np.all(late[:2] < apart)
-    assert np.all((late[learnt:] >= apart) & (late[learnt:] <= apart + 2))
-    assert np.all(np.abs([peak.at - at - apart for peak, at in zip(found[learnt:], beats[learnt:], strict=True)]) <= 1)
+    assert np.all(late[:ENOUGH] < -3)
+    assert np.all((late[ENOUGH:] >= 0) & (late[ENOUGH:] <= 2))
+    assert np.all(np.abs([peak.at - at for peak, at in zip(found, beats, strict=True)])[ENOUGH:] <= 1)
 
 
 def test_a_reset_forgets_the_heights():
