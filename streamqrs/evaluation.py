@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from streamqrs.errors import BadRecord
 from streamqrs.marks import refine_marks
 from streamqrs.metrics import Score, mean, pooled, score
 from streamqrs.records import Record, read_record
+from streamqrs.triggers import TOLERANCE_MS
 from streamqrs.types import Beat
 
 TOLERANCES_MS = (50.0, 75.0, 150.0)
@@ -89,6 +90,8 @@ class Evaluation:
         All tolerances in ms.
     records : tuple of RecordScore
         In the order of the data set.
+    align_ms : float or None
+        How long after R triggers were sent, in ms; None: as soon as they were known.
     """
 
     model: str
@@ -99,6 +102,7 @@ class Evaluation:
     main_ms: float
     tolerances_ms: tuple[float, ...]
     records: tuple[RecordScore, ...]
+    align_ms: float | None = None
 
     def scores(self, tolerance_ms: float | None = None) -> list[Score]:
         """Scores of the records that go into pooled and mean figures."""
@@ -161,6 +165,8 @@ def evaluate(
     main_ms: float | None = None,
     by: By | None = None,
     gate: bool = False,
+    gate_depth: int | None = None,
+    align_ms: float | None = None,
     lead: str | int | None = None,
     workers: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -182,6 +188,11 @@ def evaluate(
         NSTDB, scanners and families of noise in MRI-300.
     gate : bool
         Score triggers, too. This runs many more windows.
+    gate_depth : int, optional
+        Look-ahead of the gate in samples at 250 Hz. Default: the model's own.
+    align_ms : float, optional
+        Hold triggers until so long after R, as ``run --align`` does. One that is known later is not sent, and counts as
+        missed.
     lead : str or int, optional
         Lead to score, if it is not the data set's own.
     workers : int, optional
@@ -212,7 +223,17 @@ def evaluate(
 
     def one(item: Item) -> RecordScore:
         record = read_record(item.path, lead=item.lead)
-        return score_record(record, network, item, tolerances, main_ms=main, rhythm=by == "rhythm", gate=gate)
+        return score_record(
+            record,
+            network,
+            item,
+            tolerances,
+            main_ms=main,
+            rhythm=by == "rhythm",
+            gate=gate,
+            gate_depth=gate_depth,
+            align_ms=align_ms,
+        )
 
     scores = []
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -227,7 +248,7 @@ def evaluate(
     if by == "rhythm" and not any(record.rhythms for record in scores):
         raise ValueError(f"{found.name} has no marks of rhythm: --by rhythm is for mitdb")
     return Evaluation(
-        network.name, network.version, network.sha256, found.name, found.note, main, tolerances, tuple(scores)
+        network.name, network.version, network.sha256, found.name, found.note, main, tolerances, tuple(scores), align_ms
     )
 
 
@@ -240,12 +261,15 @@ def score_record(
     main_ms: float = MAIN_MS,
     rhythm: bool = False,
     gate: bool = False,
+    gate_depth: int | None = None,
+    align_ms: float | None = None,
 ) -> RecordScore:
     """Run the streaming detector over one record and count what it found; parameters as in `evaluate`."""
     if record.beats is None:
         raise BadRecord(f"{record.name} has no marked beats: wanted is an annotation file beside it, such as .atr")
     marks, peaks = record.beats / record.rate, reference_peaks(record, item)
-    events = run_detector(record, model, gate=gate)
+    own = {} if gate_depth is None else {"gate_depth": gate_depth}
+    events = run_detector(record, model, gate=gate, **own)
     beats = [event.time for event in events if event.kind == "beat"]
     spans = item.spans(record)
     scores = {t: score(marks, beats, t / 1000, peaks_s=peaks, spans=spans) for t in tolerances_ms}
@@ -255,7 +279,7 @@ def score_record(
     }
     triggers = normal = None
     if gate:
-        known = [event.known for event in events if event.kind == "trigger"]
+        known = trigger_times([event for event in events if event.kind == "trigger"], align_ms)
         triggers = score(peaks, known, TRIGGER_S, spans=spans)
         normal = score(peaks, known, TRIGGER_S, spans=spans, only=normal_beats(record))
     return RecordScore(
@@ -287,9 +311,20 @@ def normal_beats(record: Record) -> NDArray[np.bool_] | None:
     return None if record.labels is None else np.array([label == NORMAL for label in record.labels])
 
 
-def run_detector(record: Record, model: models.Model, *, gate: bool = False) -> list[Beat]:
+def trigger_times(triggers: Sequence[Beat], align_ms: float | None) -> list[float]:
+    """When triggers are sent: as soon as they are known, or `align_ms` after R, those that are known later not at all.
+
+    All times are in s on the source clock.
+    """
+    if align_ms is None:
+        return [event.known for event in triggers]
+    due = [event.time + align_ms / 1000 for event in triggers]
+    return [at for event, at in zip(triggers, due, strict=True) if event.known <= at + TOLERANCE_MS / 1000]
+
+
+def run_detector(record: Record, model: models.Model, *, gate: bool = False, **settings: Any) -> list[Beat]:
     """Events of a streaming detector that is fed the record in chunks."""
-    detector = Detector(record.rate, model, gate)
+    detector = Detector(record.rate, model, gate, **settings)
     size = round(CHUNK_S * record.rate)
     events = []
     for start in range(0, len(record.samples), size):

@@ -102,28 +102,27 @@ class PeakLock:
             return None
         told = round(self._open.at)
         learnt = len(self._lags) >= ENOUGH
-        expected = told + round(median(self._lags)) if learnt else told
-        r = self._passed(expected - (NEAR if learnt else HALF_MASK))
-        if r is None and self._stop < expected + self.patience:
+        lag = median(self._lags) if learnt else 0.0
+        expected = told + round(lag)
+        if self._stop < expected + self.patience and not self._has_passed(expected - (NEAR if learnt else HALF_MASK)):
             return None
-        found = replace(self._open, at=float(expected) if r is None else r, known=self._stop)
+        found = replace(self._open, at=self._open.at + lag, known=self._stop)
         self._learn.append(told)
         self._open = None
         return found
 
-    def _passed(self, start: int) -> float | None:
-        """Find the R peak from sample `start` on, if it has passed."""
+    def _has_passed(self, start: int) -> bool:
+        """Whether an R peak has passed since sample `start`."""
         if len(self._heights) < ENOUGH or self._stop - start < 2:
-            return None
+            return False
         height = median(self._heights)
         x = self._last(self._stop - start) - _middle(self._last(BASELINE))
         if height < 0:
             x = -x
         rise = x[1:] - x[:-1]
         top = int(x.argmax())
-        if x[top] >= SHARE * abs(height) and (0 < top < len(rise) or (top > 2 and rise[-1] < SLOPE * rise.max())):
-            return float(self._stop - len(x) + top)
-        return None
+        tall = bool(x[top] >= SHARE * abs(height))
+        return tall and (0 < top < len(rise) or (top > 2 and bool(rise[-1] < SLOPE * rise.max())))
 
     def _height(self, r: int) -> float:
         """Signed height over the baseline of the tallest wave around sample `r`."""

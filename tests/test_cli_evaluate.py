@@ -114,6 +114,34 @@ def test_triggers_are_scored_on_their_delay():
     assert result.triggers.bias_ms == pytest.approx(score(at / RATE, known, (0.06, 0.1)).bias_ms, abs=5)
 
 
+def test_triggers_that_are_held_come_at_one_delay():
+    samples, beats = simulate(1, 20)
+    at = np.array([at for at, _ in beats])
+    record = Record("x", samples, RATE, beats=at)
+    at_once, held = (
+        score_record(record, load("base"), Item("x"), gate=True, gate_depth=24, align_ms=align).triggers
+        for align in (None, 72.0)
+    )
+    assert held.f1 == at_once.f1 > 90
+    assert held.bias_ms == pytest.approx(72, abs=6)
+    assert held.quantile_ms(0.05) > at_once.quantile_ms(0.05) + 4
+    too_late = score_record(record, load("base"), Item("x"), gate=True, gate_depth=24, align_ms=4.0)
+    assert too_late.triggers.tp <= 1 and too_late.triggers.fn > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--align", "60"), "--align given without --gate: there are no triggers"),
+        (("--gate-depth", "20"), "--gate-depth given without --gate"),
+        (("--gate", "--align", "300"), "--align is 300: allowed are 0 to 100 ms"),
+    ],
+)
+def test_options_of_triggers_that_make_no_sense_are_refused(capsys, options, said):
+    run("--data", "mitdb:test", *options, code=2)
+    assert said in capsys.readouterr().err
+
+
 def test_confirmed_beats_are_the_same_with_the_gate():
     samples, beats = simulate(1, 12)
     record = Record("x", samples, RATE, beats=np.array([at for at, _ in beats]))

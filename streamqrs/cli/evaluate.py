@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from streamqrs.cli import tables
+from streamqrs.cli import gating, tables
 from streamqrs.cli.tables import decimal, percent
 from streamqrs.metrics import pooled
 
 if TYPE_CHECKING:
     from streamqrs.evaluation import Evaluation, RecordScore
     from streamqrs.metrics import Score
+
+LONGEST_MS = 100.0
+"""A trigger later than this is not a true one, so holding it longer makes no sense, in ms."""
 
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
 
@@ -42,6 +45,12 @@ def command(
         Literal["record", "noise", "rhythm"] | None, typer.Option(help="Break the figures down.", show_default=False)
     ] = None,
     gate: Annotated[bool, typer.Option("--gate", help="Score triggers, too (many times slower).")] = False,
+    gate_depth: Annotated[
+        int | None, typer.Option(help="Look-ahead of the gate, samples of 4 ms.  [default: the model's]")
+    ] = None,
+    align: Annotated[
+        float | None, typer.Option(help="Hold triggers until so many ms after R, as `run --align` does.")
+    ] = None,
     lead: Annotated[str | None, typer.Option(help="Lead, by label or index.  [default: the data set's]")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores: a file .png or .svg.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the drawing if it is there.")] = False,
@@ -51,6 +60,9 @@ def command(
     from streamqrs.evaluation import TOLERANCES_MS, evaluate
     from streamqrs.plots import check_plot, plot_evaluation
 
+    gating.read(gate, depth=gate_depth, hop=None, align=align, deadline=None)
+    if align is not None and not 0 <= align <= LONGEST_MS:
+        raise typer.BadParameter(f"--align is {align:g}: allowed are 0 to {LONGEST_MS:g} ms")
     if plot:
         check_plot(plot, overwrite=force)
     result = evaluate(
@@ -60,6 +72,8 @@ def command(
         main_ms=tolerance_ms[0] if tolerance_ms else None,
         by=by,
         gate=gate,
+        gate_depth=gate_depth,
+        align_ms=align,
         lead=lead,
         progress=_progress,
     )
@@ -108,7 +122,8 @@ def show(result: Evaluation, by: str | None) -> None:
     if triggers and normal:
         rows = [_trigger_row("all beats", triggers), _trigger_row("normal beats", normal)]
         head = ["triggers", "missed", "false", "F1", *(f"p{100 * q:g}" for q in QUANTILES), "mean", "sd"]
-        tables.show("triggers, delay from R in ms of source time", head, rows)
+        held = f", held until R + {result.align_ms:g} ms" if result.align_ms is not None else ""
+        tables.show(f"triggers{held}, delay from R in ms of source time", head, rows)
 
 
 def show_scanners(result: Evaluation) -> None:

@@ -1,0 +1,75 @@
+"""Compare the patients that a model was trained on with others, in the same noise.
+
+    python bench/strangers.py MODEL [MODEL …] [--data DIR] [--db -6]
+
+Of each recording of MIT-BIH and QTDB, those of training and those of validation, 150 s are heard with noise that no
+model has heard: of real electrodes (`streamqrs.training.remains`, validation patients), made-up electrodes that move,
+and recorded drift at four times its speed. F1 in % with one threshold for all models.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+from choose_settings import beats_of, curve
+
+from streamqrs.metrics import pooled, score
+from streamqrs.model import load
+from streamqrs.settings import Settings
+from streamqrs.training.noise import at_level, electrode_track
+from streamqrs.training.pretrain import NOISE_FOR_TRAINING
+from streamqrs.training.recordings import load_material
+from streamqrs.training.remains import remains
+from streamqrs.types import RATE
+
+BEGIN_S, LENGTH_S = 100, 150
+LOW, THRESHOLD, RHYTHM = 0.2, 0.5, 0.5
+KINDS = ("real electrodes", "made-up electrodes", "drift, faster")
+
+
+def patients(part):
+    """Yield ecg, beats and spans in s of the first leads of a part's long recordings, from `BEGIN_S` on."""
+    start, stop = BEGIN_S * RATE, (BEGIN_S + LENGTH_S) * RATE
+    for database, recordings in part.items():
+        for one in recordings if database != "ludb" else ():
+            beats = one.beats[0][(one.beats[0] >= start) & (one.beats[0] < stop)] - start
+            spans = np.clip(one.known[0] - start, 0, LENGTH_S * RATE) / RATE
+            yield one.ecg[0][start:stop], beats / RATE, [(float(a), float(b)) for a, b in spans if b > a]
+
+
+def noises(material, others, n, rng):
+    """Noise of each kind, shape (n,)."""
+    unheard = material.noise[rng.integers(len(material.noise)), int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
+    yield np.resize(np.roll(others, -int(rng.integers(len(others)))), n)
+    yield electrode_track(n, rng)
+    yield np.resize(unheard[::4], n)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
+    parser.add_argument("--db", type=float, default=-6.0, help="signal to noise, as the Noise Stress Test measures it")
+    args = parser.parse_args()
+    material, settings = load_material(args.data), Settings()
+    others = remains(one for recordings in material.validation.values() for one in recordings)
+    heard = []
+    for who, part in (("trained on", material.train), ("others", material.validation)):
+        for number, (ecg, beats, spans) in enumerate(patients(part)):
+            rng = np.random.default_rng(1000 + number)
+            for kind, noise in zip(KINDS, noises(material, others, len(ecg), rng), strict=True):
+                heard.append((who, kind, ecg + at_level(noise.astype(np.float32), args.db), beats, spans))
+    print(f"F1 in % at {args.db:g} dB: patients trained on / others")
+    for name in args.models:
+        model, found = load(name, threads=os.cpu_count() or 1), {}
+        for who, kind, ecg, beats, spans in heard:
+            now = beats_of(curve(model, ecg, settings), LOW, THRESHOLD, RHYTHM, settings)
+            found.setdefault((kind, who), []).append(score(beats, now, 0.075, spans=spans, lead_in_s=0.0))
+        cells = [f"{kind} " + " / ".join(f"{pooled(found[kind, who]).f1:.1f}" for who in ("trained on", "others"))
+                 for kind in KINDS]  # fmt: skip
+        print(f"{name}: {', '.join(cells)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
