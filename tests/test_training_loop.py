@@ -207,6 +207,25 @@ def test_learning_rate_rises_then_falls():
     assert (np.diff(rates[101:]) < 0).all()
 
 
+def test_a_steady_rate_rises_and_stays():
+    settings = TrainSettings(steps=1000, warm_up=0.1, learning_rate=1e-2, steady=True)
+    rates = np.array([learning_rate(step, settings) for step in range(1000)])
+    assert (np.diff(rates[:100]) > 0).all()
+    assert (rates[100:] == 1e-2).all()
+
+
+def test_the_last_weights_are_kept_if_asked_for_and_else_the_best():
+    given = iter([3.0, 9.0, 5.0] * 2)
+    settings = replace(QUICK, steps=6, validate_every=2)
+    found = {
+        last: train(network(), windows().draw, settings, validate=lambda _: {"score": next(given)}, keep_last=last)
+        for last in (False, True)
+    }
+    assert [(one.step, one.scores["score"]) for one in found.values()] == [(4, 9.0), (6, 5.0)]
+    weights = [torch.cat([p.flatten() for p in one.network.parameters()]) for one in found.values()]
+    assert not torch.equal(*weights)
+
+
 @pytest.mark.parametrize("given", [{"steps": 0}, {"learning_rate": 0.0}, {"average": 1.0}, {"threads": 0}])
 def test_bad_settings_are_refused(given):
     with pytest.raises(ValueError, match="allowed are"):

@@ -120,10 +120,11 @@ def test_on_other_data_it_is_not_gone_on_with(tmp_path, stopped, data):
 
 
 def test_a_batch_of_another_size_stands_in_the_command(tmp_path, data):
-    pretrain(data, tmp_path / "new", settings=replace(QUICK, batch=3, workers=1))
+    settings = replace(QUICK, batch=3, steady=True, average=0.9)
+    pretrain(data, tmp_path / "new", settings=replace(settings, workers=1))
     training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
-    assert "--steps 4 --batch 3 --learning-rate" in training["command"]
-    pretrain(data, tmp_path / "here", settings=replace(QUICK, batch=3))
+    assert "--steps 4 --batch 3 --learning-rate 0.001 --steady --average 0.9 --seed 0" in training["command"]
+    pretrain(data, tmp_path / "here", settings=settings)
     weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("new", "here")]
     assert weights[0] == weights[1]  # whoever draws the batches
 
@@ -175,7 +176,7 @@ def test_command(tmp_path, data, capsys):
         capsys, "--data", data, "--out", tmp_path / "new", "--preset", "seed", "--steps", 2, "--threads", 1
     )
     assert code == 0
-    assert out.startswith(f"{tmp_path / 'new'}: best at step 2 (f1 ")
+    assert out.startswith(f"{tmp_path / 'new'}: step 2 (f1 ")
     assert "step 2 of 2, loss " in err
     assert model.load(tmp_path / "new").name == "seed"
 

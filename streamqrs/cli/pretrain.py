@@ -26,6 +26,8 @@ def command(
     batch: Annotated[int, typer.Option(help="Windows in a batch.")] = 64,
     minutes: Annotated[float | None, typer.Option(help="Train for about this long instead.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest; 0.001 by default.")] = None,
+    steady: Annotated[bool, typer.Option("--steady", help="Keep the rate up, for an average of many weights.")] = False,
+    average: Annotated[float | None, typer.Option(help="Decay of the average of weights; 0.998 by default.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed, steps and threads give the same weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
     workers: Annotated[int, typer.Option(help="Processes that draw windows, for a GPU; 0: a thread does.")] = 0,
@@ -40,11 +42,15 @@ def command(
         from streamqrs.training.settings import TrainSettings
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error.name or "torch", "train") from error
-    settings = TrainSettings(batch=batch, seed=seed, threads=threads, precision=precision, workers=workers)
+    settings = TrainSettings(
+        batch=batch, steady=steady, seed=seed, threads=threads, precision=precision, workers=workers
+    )
     if steps is not None:
         settings = replace(settings, steps=steps, validate_every=max(settings.validate_every, steps // 8))
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)
+    if average is not None:
+        settings = replace(settings, average=average)
     check(data, out, preset, minutes)
     try:
         with find_place() as place, shown() as show:
@@ -66,4 +72,4 @@ def command(
         typer.echo("stopped: the same command goes on from the last checkpoint", err=True)
         raise
     scores = ", ".join(f"{key} {value:.2f}" for key, value in result.scores.items())
-    typer.echo(f"{out}: best at step {result.step} ({scores}), {result.elapsed_s / 60:.1f} minutes")
+    typer.echo(f"{out}: step {result.step} ({scores}), {result.elapsed_s / 60:.1f} minutes")

@@ -245,9 +245,11 @@ class _Training:
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+    """Rate of a step: a linear warm-up, then half a cosine down to a hundredth, or steady."""
     rise = settings.warm_up * settings.steps
     if step < rise:
         return settings.learning_rate * (step + 1) / (rise + 1)
+    if settings.steady:
+        return settings.learning_rate
     share = (step - rise) / max(settings.steps - rise, 1)
     return settings.learning_rate * (0.01 + 0.99 * (1 + cos(pi * share)) / 2)

@@ -132,7 +132,8 @@ def pretrain(
     command += f"--scanner {scanner} " if scanner else ""
     command += "".join(f"--without {family} " for family in without)
     command += f"--steps {settings.steps} " + (f"--batch {settings.batch} " if settings.batch != 64 else "")
-    command += f"--learning-rate {settings.learning_rate:g} "
+    command += f"--learning-rate {settings.learning_rate:g} " + ("--steady " if settings.steady else "")
+    command += f"--average {settings.average:g} " if settings.average != TrainSettings().average else ""
     training = {
         "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),
         "command": command + f"--seed {settings.seed} --threads {settings.threads} --precision {settings.precision}",

@@ -23,6 +23,8 @@ class TrainSettings:
         Decoupled (AdamW).
     warm_up : float
         Share of the steps over which the rate rises.
+    steady : bool
+        Keep the rate after the warm-up; else it falls to a hundredth, as half a cosine.
     average : float
         Decay of the moving average of the weights, which is what is validated and kept.
     validate_every : int
@@ -42,6 +44,7 @@ class TrainSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warm_up: float = 0.05
+    steady: bool = False
     average: float = 0.998
     validate_every: int = 500
     seed: int = 0
