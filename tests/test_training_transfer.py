@@ -29,6 +29,7 @@ from streamqrs.training.appraise import (
     to_settings,
 )
 from streamqrs.training.dataset import Batch
+from streamqrs.training.looks import DEPTHS
 from streamqrs.training.loop import train
 from streamqrs.training.parts import load_parts
 from streamqrs.training.plan import make_plan
@@ -112,6 +113,18 @@ def test_its_package_is_what_was_scored_and_runs_in_the_detector(made, data):
     beats = [beat for at in range(0, len(record.samples), 70) for beat in detector.push(record.samples[at : at + 70])]
     score = score_beats(record, beats + detector.flush())
     assert (score.tp, score.fp, score.fn) == (part.after[0].tp, part.after[0].fp, part.after[0].fn)
+
+
+def test_longer_looks_ahead_are_scored_at_once_and_held(made):
+    looks = made[0].looks
+    assert [look.depth for look in looks] == [10, *DEPTHS]
+    for look in looks:
+        assert look.at_once.tp > 20
+        assert look.held.tp >= 0.97 * look.at_once.tp
+        assert look.held.bias_ms == pytest.approx(look.align_ms, abs=12)
+        assert f"--gate-depth {look.depth} --align {look.align_ms:g}" in (made[1] / "report.html").read_text()
+    assert np.all(np.diff([look.at_once.bias_ms for look in looks]) > 20)
+    assert np.all(np.diff([look.align_ms for look in looks]) > 0)
 
 
 def test_the_report_stands_alone(made):

@@ -12,8 +12,9 @@ import typer
 
 from streamqrs.cli import tables
 from streamqrs.cli.progress import Nothing, shown
-from streamqrs.cli.tables import percent
+from streamqrs.cli.tables import decimal, percent
 from streamqrs.errors import MissingExtra
+from streamqrs.types import RATE
 
 if TYPE_CHECKING:
     from streamqrs.training.outcome import Outcome
@@ -153,6 +154,14 @@ def show_outcome(outcome: Outcome, out: Path) -> None:
             rows.append([part.name, model, *counts, *map(percent, (score.se, score.ppv, score.f1))])
     head = ["", "model", "records", "beats", "missed", "false", "Se", "PPV", "F1"]
     tables.show("before and after, within 75 ms", head, rows)
+    looks = []
+    for look in outcome.looks:
+        once, held = look.at_once, look.held
+        waits = f"R + {decimal(look.align_ms)} ms"
+        cells = [percent(once.f1), *map(decimal, (once.bias_ms, once.jitter_ms)), waits]
+        looks.append([f"{1000 * look.depth // RATE} ms", *cells, percent(held.f1), decimal(held.jitter_ms)])
+    head = ["look-ahead", "F1", "after R, ms", "jitter, ms", "held until", "F1, held", "jitter, held"]
+    tables.show("triggers on validation recordings, by --gate-depth; held by --align", head, looks)
     chosen = ", ".join(f"{choice.name} {choice.value:g}" for choice in outcome.choices)
     minutes = outcome.result.elapsed_s / 60
     typer.echo(f"kept: step {outcome.result.step}, {minutes:.1f} minutes of training; chosen on validation: {chosen}")
@@ -177,6 +186,14 @@ def to_json(outcome: Outcome, out: Path) -> dict[str, Any]:
         "out": str(out),
         "scores": parts,
         "settings": {choice.name: choice.value for choice in outcome.choices},
+        "triggers": [
+            {"gate_depth": look.depth, "align_ms": _finite(look.align_ms)}
+            | {
+                when: {name: _finite(getattr(score, name)) for name in ("fp", "fn", "f1", "bias_ms", "jitter_ms")}
+                for when, score in (("at_once", look.at_once), ("held", look.held))
+            }
+            for look in outcome.looks
+        ],
         "step": outcome.result.step,
         "training_s": round(outcome.result.elapsed_s, 1),
         "notes": list(outcome.plan.parts.notes),

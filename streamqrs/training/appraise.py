@@ -26,11 +26,11 @@ from streamqrs.training.recordings import Material
 from streamqrs.types import RATE, Beat, Samples
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-GATE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+GATE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 LIMIT_S = 900.0
 """Seconds of each validation recording that thresholds are chosen on, at most."""
 
-GATE_LIMIT_S, GATE_RECORDS = 60.0, 5
+GATE_LIMIT_S, GATE_RECORDS = 60.0, 10
 """The gate asks the network 125 times a second: so many seconds of so many recordings have to do."""
 
 ORDINARY_LIMIT_S = 300.0
@@ -117,7 +117,7 @@ def compare(
 
 def score_beats(record: Record, events: Sequence[Beat]) -> Score:
     """Count confirmed beats against the marks as they are, for in a scanner no peak near them is surer."""
-    return score(_marks(record), [event.time for event in events if event.kind == "beat"], MAIN_MS / 1000)
+    return score(marks_of(record), [event.time for event in events if event.kind == "beat"], MAIN_MS / 1000)
 
 
 def read_ordinary(data: Path) -> list[Record]:
@@ -170,18 +170,25 @@ def choose_threshold(model: Model, records: Sequence[Record], ordinary: Sequence
 
 
 def choose_gate_threshold(model: Model, records: Sequence[Record]) -> Choice:
-    """Choose the `gate_threshold` in the same way, on the first minute of five recordings.
+    """Choose the `gate_threshold` in the same way, on the first minute of ten recordings.
 
     The offsets of its scores are the delays of triggers.
     """
     own = Settings.of(model.settings)
     triggers: dict[float, list[Score]] = {value: [] for value in GATE_THRESHOLDS}
-    for record in records[:: max(1, len(records) // GATE_RECORDS)][:GATE_RECORDS]:
-        record, network = cut_record(record, GATE_LIMIT_S), _Remembering(model)
+    for record in gate_records(records):
+        network = Remembering(model)
         for value, scores in triggers.items():
-            beats = _run(record, network, gate=True, gate_threshold=value, gate_low=min(own.gate_low, value))
-            scores.append(score(_marks(record), [b.known for b in beats if b.kind == "trigger"], TRIGGER_S))
+            beats = run(record, network, gate=True, gate_threshold=value, gate_low=min(own.gate_low, value))
+            scores.append(score(marks_of(record), [b.known for b in beats if b.kind == "trigger"], TRIGGER_S))
     return choose("gate_threshold", triggers)
+
+
+def gate_records(records: Sequence[Record]) -> list[Record]:
+    """Cut the beginnings of some recordings, evenly spread, that triggers are scored on."""
+    return [
+        cut_record(record, GATE_LIMIT_S) for record in records[:: max(1, len(records) // GATE_RECORDS)][:GATE_RECORDS]
+    ]
 
 
 def to_settings(model: Model, choices: Sequence[Choice]) -> dict[str, Any]:
@@ -197,14 +204,14 @@ def _try(model: Model, records: Sequence[Record]) -> dict[float, list[Score]]:
     own = Settings.of(model.settings)
     found: dict[float, list[Score]] = {value: [] for value in THRESHOLDS}
     for record in records:
-        record, network = cut_record(record, LIMIT_S), _Remembering(model)
+        record, network = cut_record(record, LIMIT_S), Remembering(model)
         for value, scores in found.items():
-            beats = _run(record, network, threshold=value, low=min(own.low, value))
+            beats = run(record, network, threshold=value, low=min(own.low, value))
             scores.append(score_beats(record, beats))
     return found
 
 
-class _Remembering(Model):
+class Remembering(Model):
     """A model that answers what it was asked before from memory."""
 
     def __init__(self, model: Model) -> None:
@@ -212,13 +219,15 @@ class _Remembering(Model):
         self._answers: dict[bytes, Samples] = {}
 
     def __call__(self, windows: Samples) -> Samples:
+        """Probabilities of windows, as `Model` gives them."""
         key = blake2b(windows.tobytes(), digest_size=16).digest()
         if key not in self._answers:
             self._answers[key] = super().__call__(windows)
         return self._answers[key].copy()
 
 
-def _run(record: Record, model: Model, *, gate: bool = False, **settings: float) -> list[Beat]:
+def run(record: Record, model: Model, *, gate: bool = False, **settings: float) -> list[Beat]:
+    """Events of a streaming detector that is fed the record in chunks, with settings over the model's own."""
     detector, size = Detector(record.rate, model, gate, **settings), round(CHUNK_S * record.rate)
     events = []
     for start in range(0, len(record.samples), size):
@@ -245,7 +254,8 @@ def _smooth(trials: Sequence[tuple[float, Score]]) -> NDArray[np.float64]:
     return np.convolve(f1, (0.25, 0.5, 0.25), "valid")
 
 
-def _marks(record: Record) -> np.ndarray[Any, Any]:
+def marks_of(record: Record) -> NDArray[np.float64]:
+    """Marked beats in s, shape (k,)."""
     beats = record.beats if record.beats is not None else np.empty(0)
     return np.asarray(beats / record.rate)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from streamqrs import model as models
 from streamqrs.training.appraise import Choice, PartScore, to_settings
 from streamqrs.training.export import PackageInfo
+from streamqrs.training.looks import Look
 from streamqrs.training.plan import Plan
 from streamqrs.training.settings import Result
 from streamqrs.training.worst import Picture
@@ -41,6 +42,8 @@ class Outcome:
         The worst windows of the validation part.
     command : str
         What makes it again.
+    looks : tuple of Look
+        Triggers by look-ahead, on the validation part.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Outcome:
     choices: tuple[Choice, ...]
     worst: tuple[Picture, ...]
     command: str
+    looks: tuple[Look, ...] = ()
 
 
 def describe(outcome: Outcome) -> PackageInfo:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from streamqrs import __version__
 from streamqrs.metrics import Score
-from streamqrs.training.appraise import PartScore
+from streamqrs.training.appraise import GATE_RECORDS, PartScore
 from streamqrs.training.curves import draw_choices, draw_learning, draw_records, draw_windows
 from streamqrs.training.recipe import NO_SCANNER
+from streamqrs.types import RATE
 
 if TYPE_CHECKING:
     from streamqrs.training.outcome import Outcome
@@ -88,8 +89,10 @@ def to_html(outcome: Outcome) -> str:
             "Chosen (dotted) on the validation part, by F1 smoothed over neighbours"
             + (", less what ordinary validation recordings lose" if outcome.choices[0].ordinary else "")
             + ". Triggers are scored on the first minute of "
-            f"{_plural(min(5, len(plan.parts.validation)), 'recording')}, within −60 … +100 ms: " + _trigger(outcome),
+            f"{_plural(min(GATE_RECORDS, len(plan.parts.validation)), 'recording')}, within −60 … +100 ms: "
+            + _trigger(outcome),
         ),
+        "<h2>Triggers by look-ahead</h2>" + _looks(outcome) if outcome.looks else "",
         f"<h2>The {len(outcome.worst)} worst windows</h2>",
         _figure(
             draw_windows(outcome.worst),
@@ -218,6 +221,23 @@ def _trigger(outcome: Outcome) -> str:
     return (
         f"{_ms(score.bias_ms)} ± {_ms(score.jitter_ms)} after R, Se {_percent(score.se)}, PPV {_percent(score.ppv)} "
         f"at {outcome.choices[1].value:g}."
+    )
+
+
+def _looks(outcome: Outcome) -> str:
+    head = ["look-ahead", "missed", "false", "F1", "at once, after R", "held until", "F1", "jitter", "for run --gate"]
+    rows = []
+    for look in outcome.looks:
+        once, held = look.at_once, look.held
+        counts = [str(once.fn), str(once.fp), _percent(once.f1)]
+        options = f"--gate-depth {look.depth} --align {look.align_ms:g}" if not math.isnan(look.align_ms) else "–"
+        waited = [f"R + {_ms(look.align_ms)}", _percent(held.f1), _ms(held.jitter_ms)]
+        rows.append(("", [f"{1000 * look.depth // RATE} ms", *counts, _timing(once), *waited, options]))
+    return (
+        _table(head, rows)
+        + "<p class=soft>In hard noise the network knows R much better once it has seen the whole QRS complex. A "
+        "scanner can make up for a constant delay, not for jitter: triggers that are held all leave at one moment "
+        "after R, and those that would be late do not. The model's own look-ahead comes first.</p>"
     )
 
 

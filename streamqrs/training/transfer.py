@@ -26,6 +26,7 @@ from streamqrs.training.dataset import Change, Windows
 from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.leads import Leads
+from streamqrs.training.looks import look_ahead
 from streamqrs.training.loop import learning_rate, train
 from streamqrs.training.outcome import VERSION, Outcome, describe
 from streamqrs.training.pauses import Pauses
@@ -174,6 +175,8 @@ def appraise(
     kept = set_aside(plan.replay) if plan.replay else []
     choices = choose_threshold(after, records["validation"], kept), choose_gate_threshold(after, records["validation"])
     after.settings = to_settings(after, choices)
+    say("trying longer looks ahead")
+    looks = look_ahead(after, records["validation"])
     if plan.data and (ordinary := read_ordinary(plan.data)):
         records["ordinary ECG"] = ordinary
     scores = []
@@ -182,7 +185,7 @@ def appraise(
         scores.append(compare(part, records[part], before, after, threads=plan.settings.threads))
     say("looking for the worst windows")
     worst = worst_windows(after, plan.parts.validation)
-    return Outcome(name, plan, result, tuple(scores), choices, tuple(worst), command)
+    return Outcome(name, plan, result, tuple(scores), choices, tuple(worst), command, looks)
 
 
 def load_new(network: UNet, name: str, settings: dict[str, object]) -> models.Model:
