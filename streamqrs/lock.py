@@ -23,7 +23,7 @@ PEAKS = 8
 """Heights that the expected one is the median of."""
 
 ENOUGH = 3
-"""So many heights must be known before peaks are waited for."""
+"""So many heartbeats must have been heard before what they were like counts."""
 
 SHARE = 0.6
 """Of the expected height: what is smaller is on the way up to R, or another wave."""
@@ -102,7 +102,7 @@ class PeakLock:
             return None
         told = round(self._open.at)
         learnt = len(self._lags) >= ENOUGH
-        lag = median(self._lags) if learnt else 0.0
+        lag = min(max(median(self._lags), -HALF_MASK), HALF_MASK) if learnt else 0.0
         expected = told + round(lag)
         if self._stop < expected + self.patience and not self._has_passed(expected - (NEAR if learnt else HALF_MASK)):
             return None

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from streamqrs.evaluation import Evaluation
     from streamqrs.metrics import Score
     from streamqrs.records import Record
+    from streamqrs.scores import Evaluation
     from streamqrs.types import Beat
 
 COLOURS = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from streamqrs.errors import SinkError
-from streamqrs.evaluation import Evaluation, RecordScore
 from streamqrs.metrics import Score
 from streamqrs.plots import STRIP_S, STRIPS, check_plot, plot_detection, plot_evaluation, strip_starts, use_style
 from streamqrs.records import Record
+from streamqrs.scores import Evaluation, RecordScore
 from streamqrs.types import Beat
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from streamqrs.datasets import DataSet, find_data
-from streamqrs.evaluation import Evaluation, evaluate
+from streamqrs.evaluation import evaluate
 from streamqrs.metrics import Score
+from streamqrs.scores import Evaluation
 
 SETS = ("mitdb:test", "ludb:test", "nstdb")
 

@@ -15,8 +15,8 @@ from streamqrs.cli.tables import decimal, percent
 from streamqrs.metrics import pooled
 
 if TYPE_CHECKING:
-    from streamqrs.evaluation import Evaluation, RecordScore
     from streamqrs.metrics import Score
+    from streamqrs.scores import Evaluation, RecordScore
 
 LONGEST_MS = 100.0
 """A trigger later than this is not a true one, so holding it longer makes no sense, in ms."""
