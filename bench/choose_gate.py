@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from choose_settings import leads
+from choose_settings import leads, rate_of
 from numpy.lib.stride_tricks import sliding_window_view
 
 from streamqrs.evaluation import TRIGGER_S
@@ -36,7 +36,7 @@ GRID = {
 }
 LEAST = 0.3  # % that every error counts besides: nine beats of the three thousand that are heard as they are
 KINDS = ("clean", "scanned", "hum", "fast", "off")
-WEIGHT = {"clean": 1.0, "scanned": 1.0, "hum": 0.3, "fast": 0.3}
+WEIGHT = {"clean": 1.0, "scanned": 1.0, "hum": 0.3, "fast": 0.3, "off": 0.3}
 HUM_LEADS, HUM_S, HUM = 9, 30, 1.3
 """So many leads of full length, so many seconds of each, with hum of so many QRS heights."""
 
@@ -122,7 +122,8 @@ def main():
         for kind, ecg, tails, beats, spans in material:
             found[kind].append(score(beats, triggers(ecg, tails, now), TRIGGER_S, spans=spans, lead_in_s=0.0))
         scores = {kind: pooled(each) for kind, each in found.items()}
-        weighed = [(100 + LEAST - scores[kind].f1) ** weight for kind, weight in WEIGHT.items()]
+        wrong = {kind: 100 - one.f1 for kind, one in scores.items()} | {"off": rate_of(found["off"])}
+        weighed = [(wrong[kind] + LEAST) ** weight for kind, weight in WEIGHT.items()]
         error = float(np.prod(weighed)) ** (1 / sum(WEIGHT.values()))
         error *= (scores["clean"].jitter_ms * scores["scanned"].jitter_ms) ** 0.5
         rows.append((error, chosen, scores))
