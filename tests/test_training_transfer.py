@@ -120,11 +120,11 @@ def test_longer_looks_ahead_are_scored_at_once_and_held(made):
     assert [look.depth for look in looks] == [10, *DEPTHS]
     for look in looks:
         assert look.at_once.tp > 20
-        assert look.held.tp >= 0.97 * look.at_once.tp
+        assert look.held.f1 >= look.at_once.f1 - 3
         assert look.held.bias_ms == pytest.approx(look.align_ms, abs=12)
         assert f"--gate-depth {look.depth} --align {look.align_ms:g}" in (made[1] / "report.html").read_text()
     assert np.all(np.diff([look.at_once.bias_ms for look in looks]) > 20)
-    assert np.all(np.diff([look.align_ms for look in looks]) > 0)
+    assert np.all(np.diff([look.align_ms for look in looks]) >= 0)
 
 
 def test_the_report_stands_alone(made):

@@ -6,7 +6,6 @@ that is constant, not for jitter: so each look-ahead is scored at once, and held
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,8 +22,8 @@ from streamqrs.types import Beat
 DEPTHS = (18, 24)
 """Look-aheads that are tried beside the model's own, in samples at 250 Hz (72 and 96 ms)."""
 
-PROMPT = 0.99
-"""Share of the triggers that must be known by the moment until which all are held."""
+ALIGNS_MS = tuple(float(ms) for ms in range(8, 97, 4))
+"""Delays after R until which triggers may be held, in ms: to be true ones they must come 100 ms after R at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,9 @@ class Look:
     at_once : Score
         Triggers as soon as they are known; offsets are delays after R.
     align_ms : float
-        Delay after R by which nearly all are known, in ms; NaN without triggers.
+        Delay after R of the best F1, if all triggers are held until then, in ms.
     held : Score
-        Triggers that are held until then; those that are known later are missed.
+        Triggers that are held so; those that are known later are missed.
     """
 
     depth: int
@@ -69,15 +68,13 @@ def _look(depth: int, heard: Sequence[tuple[Record, Remembering]]) -> Look:
         [event for event in run(record, model, gate=True, gate_depth=depth) if event.kind == "trigger"]
         for record, model in heard
     ]
-    waits = [event.known - event.time for events in found for event in events]
-    align_ms = math.nan
-    if waits:
-        align_ms = max(0.0, 4.0 * math.ceil(1000 * float(np.quantile(waits, PROMPT)) / 4))
 
     def scored(align_ms: float | None) -> Score:
         return pooled(_score(record, events, align_ms) for (record, _), events in zip(heard, found, strict=True))
 
-    return Look(depth, scored(None), align_ms, scored(align_ms if waits else None))
+    held = {ms: scored(ms) for ms in ALIGNS_MS}
+    best = max(held, key=lambda ms: (float(np.nan_to_num(held[ms].f1)), -ms))
+    return Look(depth, scored(None), best, held[best])
 
 
 def _score(record: Record, triggers: Sequence[Beat], align_ms: float | None) -> Score:

@@ -230,7 +230,7 @@ def _looks(outcome: Outcome) -> str:
     for look in outcome.looks:
         once, held = look.at_once, look.held
         counts = [str(once.fn), str(once.fp), _percent(once.f1)]
-        options = f"--gate-depth {look.depth} --align {look.align_ms:g}" if not math.isnan(look.align_ms) else "–"
+        options = f"--gate-depth {look.depth} --align {look.align_ms:g}"
         waited = [f"R + {_ms(look.align_ms)}", _percent(held.f1), _ms(held.jitter_ms)]
         rows.append(("", [f"{1000 * look.depth // RATE} ms", *counts, _timing(once), *waited, options]))
     return (
