@@ -44,9 +44,13 @@ HALF_MASK = 12
 class PeakLock:
     """Wait for the R peak itself, so that triggers come at a constant delay after it.
 
-    The network sees a QRS complex coming; where exactly R is, the signal says best. A trigger leaves as soon as the
-    signal has the polarity and about the height of the last R peaks, and rises no more. If that does not happen within
-    `patience` samples after the R peak that the network expects, it leaves then.
+    The network sees a QRS complex coming; whether its R peak has passed, the signal says best. A trigger leaves as soon
+    as the signal has the polarity and about the height of the last R peaks, and rises no more. If that does not happen
+    within `patience` samples after the R peak that is expected, it leaves then.
+
+    R is expected where the network puts it, later or earlier by as much as the network itself said of the last
+    heartbeats when it had seen all of their QRS complexes (`learn`). That, too, is the R time of the trigger: in noise
+    the next peak of the signal may be anything.
 
     Parameters
     ----------

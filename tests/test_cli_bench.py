@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from streamqrs.cli.app import main
+from streamqrs.model import find, read_sidecar
+from streamqrs.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,7 +68,8 @@ def test_latency_prints_and_writes_and_draws_and_the_readme_takes_it(tmp_path, c
     assert latency.startswith("before\n<!-- bench:curve -->\nModel ")
     assert latency.endswith("<!-- /bench:curve -->\nafter\n")
     assert "old" not in latency.split()
-    assert "| **40** |" in latency
+    own_ms = 4 * Settings.of(read_sidecar(find("mri"))["settings"]).gate_depth
+    assert f"| **{own_ms}** |" in latency
 
 
 def test_throughput_and_peers_as_tables(tmp_path, capsys, write_readme):
