@@ -25,6 +25,7 @@ from streamqrs.metrics import pooled, score
 from streamqrs.model import find, load
 from streamqrs.scanner import VirtualPatient
 from streamqrs.settings import Settings
+from streamqrs.training.scanned import VALIDATION_SEED
 from streamqrs.types import RATE, WINDOW, Probabilities
 from streamqrs.window import normalise
 
@@ -41,9 +42,6 @@ HUM_LEADS, HUM_S, HUM = 9, 30, 1.3
 """So many leads of full length, so many seconds of each, with hum of so many QRS heights."""
 
 FAST_HEARTS, FAST_S, FAST_BPM = 6, 30, 215
-SEED = 900_000
-"""Virtual hearts of validation begin here."""
-
 TAIL = 64
 """Newest probabilities of each window that are kept; the gate looks at no more."""
 
@@ -70,10 +68,10 @@ def triggers(ecg, tails, settings):
 
 
 def hearts():
-    """Yield ecg in heights of the QRS, and beats in s, of virtual patients of 200 beats a minute, played faster."""
+    """Yield ecg in mV, and beats in s, of virtual patients of 200 beats a minute, played faster."""
     played = RATE * FAST_BPM / 200
     for seed in range(FAST_HEARTS):
-        patient = VirtualPatient(RATE, SEED + seed, heart_rate=200)
+        patient = VirtualPatient(RATE, VALIDATION_SEED + seed, heart_rate=200)
         ecg = patient.read(round(FAST_S * played))
         at = np.array([index for index, _ in patient.take_beats()])
         yield np.interp(np.arange(0, len(ecg), played / RATE), np.arange(len(ecg)), ecg), at / played

@@ -27,6 +27,7 @@ from streamqrs.rhythm import Rhythm
 from streamqrs.settings import Settings
 from streamqrs.training.noise import at_level, validation_noise
 from streamqrs.training.pauses import open_input
+from streamqrs.training.pretrain import NOISE_FOR_TRAINING
 from streamqrs.training.recordings import load_material
 from streamqrs.training.remains import remains
 from streamqrs.training.scanned import scan_lead
@@ -51,7 +52,7 @@ def leads(data, seed=0):
     material = load_material(data)
     rng = np.random.default_rng(seed)
     number = 0
-    unheard = material.noise[:, int(0.8 * material.noise.shape[1]) :]  # by training
+    unheard = material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
     others = remains(recording for recordings in material.validation.values() for recording in recordings)
     for database, recordings in material.validation.items():
         for recording in recordings:
