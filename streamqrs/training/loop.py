@@ -30,8 +30,6 @@ from streamqrs.training.unet import UNet
 SAVE_EVERY = 100
 """Steps between two checkpoints, at most: each validation is kept, too."""
 
-Schedule = Callable[[int, TrainSettings], float]
-
 Validate = Callable[[UNet], dict[str, float]]
 """Scores of a network by name; the one called ``score`` decides which weights are kept."""
 
@@ -47,7 +45,6 @@ def train(
     checkpoint: Path | None = None,
     patience: int | None = None,
     keep_last: bool = False,
-    schedule: Schedule | None = None,
     place: Place | None = None,
 ) -> Result:
     """Train a network.
@@ -72,8 +69,6 @@ def train(
         Stop after so many validations without a better score. Default: never.
     keep_last : bool
         Give the last weights, whatever validation says: where it differs by chance alone, they are the best.
-    schedule : callable, optional
-        (step, settings) → learning rate; `learning_rate` by default.
     place : Place, optional
         Where to train; on the CPU by default.
 
@@ -92,7 +87,6 @@ def train(
     try:
         training = _Training(network, settings, dict(rates or {}), checkpoint, place or Place())
         training.patience, training.keep_last = patience, keep_last
-        training.schedule = schedule or learning_rate
         return training.run(draw, validate, progress)
     finally:
         torch.set_num_threads(threads)
@@ -118,7 +112,6 @@ class _Training:
 
     patience: int | None = None
     keep_last = False
-    schedule: Schedule
 
     def __init__(
         self, network: UNet, settings: TrainSettings, rates: dict[str, float], checkpoint: Path | None, place: Place
@@ -182,7 +175,7 @@ class _Training:
         for layer in self.frozen:
             layer.eval()
         for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
-            group["lr"] = factor * self.schedule(self.step, self.settings)
+            group["lr"] = factor * learning_rate(self.step, self.settings)
         self.optimiser.zero_grad()
         ecg, target, weight = (
             torch.from_numpy(rows).to(self.place.device) for rows in (batch.ecg[:, None], batch.target, batch.weight)

@@ -168,6 +168,7 @@ class TransferSettings:
             learning_rate=rate if self.learning_rate is None else self.learning_rate,
             weight_decay=recipe.weight_decay,
             warm_up=recipe.warm_up,
+            steady=recipe.steady,
             average=recipe.average,
             validate_every=min(steps, max(LEAST_BETWEEN, steps // recipe.validations)),
             seed=self.seed,
@@ -216,8 +217,3 @@ class Mixed:
             np.concatenate((own.target, more.target)),
             np.concatenate((own.weight, more.weight)),
         )
-
-
-def steady_rate(step: int, settings: TrainSettings) -> float:
-    """Give the same learning rate for each step."""
-    return settings.learning_rate

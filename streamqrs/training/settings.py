@@ -80,7 +80,7 @@ class Progress:
     scores : dict of str to float
         Of the newest validation; empty before the first.
     best : float
-        Highest score so far, NaN before the first validation.
+        Score of the weights that are kept, NaN before the first validation.
     elapsed_s : float
         Time spent in training, stops not counted, in s.
     """
@@ -100,7 +100,7 @@ class Result:
     Attributes
     ----------
     network : UNet
-        The best weights of all validations, in evaluation mode.
+        The best weights of all validations, or the last ones, in evaluation mode.
     scores : dict of str to float
         Their validation.
     step : int

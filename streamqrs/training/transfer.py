@@ -27,12 +27,12 @@ from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.leads import Leads
 from streamqrs.training.looks import look_ahead
-from streamqrs.training.loop import learning_rate, train
+from streamqrs.training.loop import train
 from streamqrs.training.outcome import VERSION, Outcome, describe
 from streamqrs.training.pauses import Pauses
 from streamqrs.training.place import Place
 from streamqrs.training.plan import Plan, check_out, keep_plan, silent
-from streamqrs.training.recipe import NO_SCANNER, Mixed, steady_rate
+from streamqrs.training.recipe import NO_SCANNER, Mixed
 from streamqrs.training.recordings import Material, Recording
 from streamqrs.training.report import write_report
 from streamqrs.training.scanned import make_scanner
@@ -93,7 +93,6 @@ def tune(
         progress=progress,
         checkpoint=checkpoint,
         patience=recipe.patience,
-        schedule=steady_rate if recipe.steady else learning_rate,
         place=place,
     )
     result.history.insert(0, {"step": 0, "loss": math.nan, **before})
