@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from streamqrs.lock import HALF_MASK, PeakLock
+from streamqrs.lock import HALF_MASK, LEARNT_AFTER, PeakLock
 from streamqrs.types import Peak, Probabilities, Samples
 
 REACH = 3 * HALF_MASK
@@ -15,9 +15,6 @@ REACH = 3 * HALF_MASK
 
 EVEN = 0.5
 """The network says how likely R is within half a mask of a sample: where that rises to one half is the median onset."""
-
-AFTER = 25
-"""Samples from an R peak to the window that sees its whole mask, and what follows (100 ms)."""
 
 
 class Gate:
@@ -43,6 +40,7 @@ class Gate:
 
     def __init__(self, threshold: float, low: float, depth: int, distance: int, patience: int = 0) -> None:
         self.threshold, self.low, self.depth, self.distance = threshold, low, depth, distance
+        self._onset_at = min(threshold, EVEN)
         self._lock = PeakLock(patience)
         self.reset()
 
@@ -73,7 +71,7 @@ class Gate:
             return None
         if p < self.threshold:
             return None
-        r = window.start + _onset(window.values, at, min(self.threshold, EVEN)) + HALF_MASK + 0.5
+        r = window.start + _onset(window.values, at, self._onset_at) + HALF_MASK + 0.5
         if self._last is not None:
             since = r - self._last
             if since < self.distance or p < self._asked(since):
@@ -88,15 +86,15 @@ class Gate:
         """Nothing is held back."""
 
     def _look_back(self, window: Probabilities) -> None:
-        """Tell the lock by how much R was put too early, now that the network sees all around it."""
-        while self._told and window.known - self._told[0] >= AFTER:
+        """Tell the lock how much later R is than was said, now that the network sees all around it."""
+        while self._told and window.known - self._told[0] >= LEARNT_AFTER:
             told = self._told.popleft()
-            near = max(round(told) - window.start - REACH // 2, 0)
-            top = near + int(window.values[near : near + REACH].argmax())
-            level = min(self.threshold, EVEN)
-            if window.values[top] >= level:
-                begin = _onset(window.values, top, level)
-                end = len(window.values) - 1 - _onset(window.values[::-1], len(window.values) - 1 - top, level)
+            p, near = window.values, max(round(told) - window.start - REACH // 2, 0)
+            top = near + int(p[near : near + REACH].argmax())
+            if p[top] >= self._onset_at:
+                last = len(p) - 1
+                begin = _onset(p, top, self._onset_at)
+                end = last - _onset(p[::-1], last - top, self._onset_at)
                 self._lock.learn(window.start + 0.5 * (begin + end) - told)
 
     def _asked(self, since: float) -> float:

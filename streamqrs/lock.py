@@ -17,7 +17,7 @@ AROUND = 15
 """A peak is looked for this many samples to either side of where the network put it (60 ms)."""
 
 LEARNT_AFTER = 25
-"""Samples after R from which its height is learnt (100 ms)."""
+"""Samples after R from which it is known what it was like: the whole mask, and what follows, is seen (100 ms)."""
 
 PEAKS = 8
 """Heights that the expected one is the median of."""
@@ -106,7 +106,7 @@ class PeakLock:
             return None
         told = round(self._open.at)
         learnt = len(self._lags) >= ENOUGH
-        lag = min(max(median(self._lags), -HALF_MASK), HALF_MASK) if learnt else 0.0
+        lag = min(max(median(self._lags), -HALF_MASK), HALF_MASK) if learnt else 0.0  # no further than a mask reaches
         expected = told + round(lag)
         if self._stop < expected + self.patience and not self._has_passed(expected - (NEAR if learnt else HALF_MASK)):
             return None
