@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from streamqrs.metrics import Score
     from streamqrs.scores import Evaluation, RecordScore
 
-LONGEST_MS = 100.0
-"""A trigger later than this is not a true one, so holding it longer makes no sense, in ms."""
-
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
 
 
@@ -57,12 +54,13 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON, those of every record, too.")] = False,
 ) -> None:
     """Score a model: the streaming detector against annotators' marks, one to one, nearest first."""
-    from streamqrs.evaluation import TOLERANCES_MS, evaluate
+    from streamqrs.evaluation import TOLERANCES_MS, TRIGGER_S, evaluate
     from streamqrs.plots import check_plot, plot_evaluation
 
     gating.read(gate, depth=gate_depth, hop=None, align=align, deadline=None)
-    if align is not None and not 0 <= align <= LONGEST_MS:
-        raise typer.BadParameter(f"--align is {align:g}: allowed are 0 to {LONGEST_MS:g} ms")
+    latest_ms = 1000 * TRIGGER_S[1]  # no later trigger is a true one
+    if align is not None and not 0 <= align <= latest_ms:
+        raise typer.BadParameter(f"--align is {align:g}: allowed are 0 to {latest_ms:g} ms")
     if plot:
         check_plot(plot, overwrite=force)
     result = evaluate(

@@ -14,7 +14,6 @@ from streamqrs.cli import tables
 from streamqrs.cli.progress import Nothing, shown
 from streamqrs.cli.tables import decimal, percent
 from streamqrs.errors import MissingExtra
-from streamqrs.types import RATE
 
 if TYPE_CHECKING:
     from streamqrs.training.outcome import Outcome
@@ -159,7 +158,7 @@ def show_outcome(outcome: Outcome, out: Path) -> None:
         once, held = look.at_once, look.held
         waits = f"R + {decimal(look.align_ms)} ms"
         cells = [percent(once.f1), *map(decimal, (once.bias_ms, once.jitter_ms)), waits]
-        looks.append([f"{1000 * look.depth // RATE} ms", *cells, percent(held.f1), decimal(held.jitter_ms)])
+        looks.append([f"{look.depth_ms} ms", *cells, percent(held.f1), decimal(held.jitter_ms)])
     head = ["look-ahead", "F1", "after R, ms", "jitter, ms", "held until", "F1, held", "jitter, held"]
     tables.show("triggers on validation recordings, by --gate-depth; held by --align", head, looks)
     chosen = ", ".join(f"{choice.name} {choice.value:g}" for choice in outcome.choices)

@@ -17,7 +17,7 @@ from streamqrs.model import Model
 from streamqrs.records import Record
 from streamqrs.settings import Settings
 from streamqrs.training.appraise import Remembering, gate_records, marks_of, run
-from streamqrs.types import Beat
+from streamqrs.types import RATE, Beat
 
 DEPTHS = (18, 24)
 """Look-aheads that are tried beside the model's own, in samples at 250 Hz (72 and 96 ms)."""
@@ -47,6 +47,11 @@ class Look:
     align_ms: float
     held: Score
 
+    @property
+    def depth_ms(self) -> int:
+        """The look-ahead in ms."""
+        return 1000 * self.depth // RATE
+
 
 def look_ahead(model: Model, records: Sequence[Record]) -> tuple[Look, ...]:
     """Score the gate of a model by look-ahead: its own, and longer ones.
@@ -58,24 +63,23 @@ def look_ahead(model: Model, records: Sequence[Record]) -> tuple[Look, ...]:
     records : sequence of Record
         With marked beats; the first minute of some counts, as when the gate's threshold is chosen.
     """
-    heard = [(record, Remembering(model)) for record in gate_records(records)]
     own = Settings.of(model.settings).gate_depth
-    return tuple(_look(depth, heard) for depth in (own, *(depth for depth in DEPTHS if depth > own)))
+    depths = (own, *(depth for depth in DEPTHS if depth > own))
+    found: dict[int, list[tuple[Record, list[Beat]]]] = {depth: [] for depth in depths}
+    for record in gate_records(records):
+        network = Remembering(model)  # of one record at a time: ten of them would take 200 MB
+        for depth, heard in found.items():
+            events = run(record, network, gate=True, gate_depth=depth)
+            heard.append((record, [event for event in events if event.kind == "trigger"]))
+    return tuple(_look(depth, heard) for depth, heard in found.items())
 
 
-def _look(depth: int, heard: Sequence[tuple[Record, Remembering]]) -> Look:
-    found = [
-        [event for event in run(record, model, gate=True, gate_depth=depth) if event.kind == "trigger"]
-        for record, model in heard
-    ]
-
+def _look(depth: int, heard: Sequence[tuple[Record, Sequence[Beat]]]) -> Look:
     def scored(align_ms: float | None) -> Score:
-        return pooled(_score(record, events, align_ms) for (record, _), events in zip(heard, found, strict=True))
+        return pooled(
+            score(marks_of(record), trigger_times(triggers, align_ms), TRIGGER_S) for record, triggers in heard
+        )
 
     held = {ms: scored(ms) for ms in ALIGNS_MS}
     best = max(held, key=lambda ms: (float(np.nan_to_num(held[ms].f1)), -ms))
     return Look(depth, scored(None), best, held[best])
-
-
-def _score(record: Record, triggers: Sequence[Beat], align_ms: float | None) -> Score:
-    return score(marks_of(record), trigger_times(triggers, align_ms), TRIGGER_S)

@@ -53,7 +53,7 @@ class Outcome:
     choices: tuple[Choice, ...]
     worst: tuple[Picture, ...]
     command: str
-    looks: tuple[Look, ...] = ()
+    looks: tuple[Look, ...]
 
 
 def describe(outcome: Outcome) -> PackageInfo:

@@ -13,7 +13,6 @@ from streamqrs.metrics import Score
 from streamqrs.training.appraise import GATE_RECORDS, PartScore
 from streamqrs.training.curves import draw_choices, draw_learning, draw_records, draw_windows
 from streamqrs.training.recipe import NO_SCANNER
-from streamqrs.types import RATE
 
 if TYPE_CHECKING:
     from streamqrs.training.outcome import Outcome
@@ -92,7 +91,8 @@ def to_html(outcome: Outcome) -> str:
             f"{_plural(min(GATE_RECORDS, len(plan.parts.validation)), 'recording')}, within −60 … +100 ms: "
             + _trigger(outcome),
         ),
-        "<h2>Triggers by look-ahead</h2>" + _looks(outcome) if outcome.looks else "",
+        "<h2>Triggers by look-ahead</h2>",
+        _looks(outcome),
         f"<h2>The {len(outcome.worst)} worst windows</h2>",
         _figure(
             draw_windows(outcome.worst),
@@ -232,7 +232,7 @@ def _looks(outcome: Outcome) -> str:
         counts = [str(once.fn), str(once.fp), _percent(once.f1)]
         options = f"--gate-depth {look.depth} --align {look.align_ms:g}"
         waited = [f"R + {_ms(look.align_ms)}", _percent(held.f1), _ms(held.jitter_ms)]
-        rows.append(("", [f"{1000 * look.depth // RATE} ms", *counts, _timing(once), *waited, options]))
+        rows.append(("", [f"{look.depth_ms} ms", *counts, _timing(once), *waited, options]))
     return (
         _table(head, rows)
         + "<p class=soft>In hard noise the network knows R much better once it has seen the whole QRS complex. A "
