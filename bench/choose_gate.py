@@ -30,8 +30,8 @@ from streamqrs.types import RATE, WINDOW, Probabilities
 from streamqrs.window import normalise
 
 GRID = {
-    "gate_threshold": (0.7, 0.8, 0.85, 0.9, 0.95),
-    "gate_low": (0.2, 0.3),
+    "gate_threshold": (0.75, 0.8, 0.85, 0.9),
+    "gate_low": (0.3,),
     "gate_patience": (2, 3),
     "gate_depth": (10, 11, 12),
 }

@@ -13,14 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamqrs import model as models
 from streamqrs.clock import ClockMap
+from streamqrs.confirm import Confirmation
 from streamqrs.errors import BadModel
 from streamqrs.gate import Gate
 from streamqrs.life import Life, Step
 from streamqrs.merge import OverlapMerger
-from streamqrs.peaks import Peaks
 from streamqrs.quality import QualityMeter, Turn, still
 from streamqrs.resample import Resampler
-from streamqrs.rhythm import Rhythm
 from streamqrs.settings import Settings
 from streamqrs.types import RATE, Beat, Chunk, Gap, Peak, Probabilities, Quality, Samples, Window
 from streamqrs.window import Windower
@@ -83,8 +82,7 @@ class Detector:
         self._gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience) if gate else None
         self._windower = Windower(s.gate_hop if gate else s.hop, s.hop)
         self._merger = OverlapMerger(s.hop, s.margin)
-        self._peaks = Peaks(s.low)
-        self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm, s.sure)
+        self._confirmation = Confirmation(s)
         self._quality = QualityMeter(s.quality_low, s.quality_high)
         self._clock = ClockMap(self.rate)
         self._longest = s.hold * self.rate / RATE
@@ -96,7 +94,7 @@ class Detector:
     @property
     def delay_ms(self) -> float:
         """Longest time from an R peak to its confirmed beat, in ms of source time."""
-        samples = self._merger.delay + self._rhythm.delay + 1
+        samples = self._merger.delay + self._confirmation.delay + 1
         return samples / RATE * 1000 + self._resampler.delay_s * 1000
 
     def at_rate(self, rate: float) -> Detector:
@@ -120,9 +118,9 @@ class Detector:
 
     def _begin(self, start: int, last: float | None) -> None:
         """Make all stages new; a beat at `last` (250 Hz samples, up to 0) still has its refractory time."""
-        for stage in (self._resampler, self._windower, self._merger, self._peaks, self._quality, self._life):
+        for stage in (self._resampler, self._windower, self._merger, self._quality, self._life):
             stage.reset()
-        self._rhythm.reset(last)
+        self._confirmation.reset(last)
         if self._gate:
             self._gate.reset(last)
         self._origin = self._next = start  # source samples
@@ -186,8 +184,7 @@ class Detector:
             curve = self._merger.push(Probabilities(row, window.start, window.stop))
             steps += self._confirm(curve, known)
         steps += self._confirm(self._merger.flush(), known)
-        last = self._rhythm.push(self._peaks.flush(), self._peaks.stop, known) + self._rhythm.flush(known)
-        steps += self._life.confirm(last, math.inf, known)
+        steps += self._life.confirm(self._confirmation.flush(known), math.inf, known)
         return [self._beat(step) for step in steps]
 
     @property
@@ -204,11 +201,11 @@ class Detector:
         found: list[Found] = [*self.flush()]
         if turn := self._quality.end(self._windower.stop):
             found.append(self._turned(turn))
-        last = self._rhythm.last
+        last = self._confirmation.last
         if last is not None:
             last -= (start - self._origin) * RATE / self.rate
         # else a QRS complex that was cut here would be found twice
-        self._begin(start, None if last is None or last < -self._rhythm.distance else last)
+        self._begin(start, None if last is None or last < -self.settings.distance else last)
         return found
 
     def _lose(self, start: int) -> list[Found]:
@@ -261,6 +258,7 @@ class Detector:
         seen = self._windower.stop
         windows = self._windower.push(y)
         watched = windows[0].stop - seen if windows else len(y)
+        heard = 0
         if self._gate:  # ahead of the network, which takes as long as all the rest
             yield from self._trigger(self._gate.watch(y[:watched]))
         for window, row in zip(windows, self._probabilities(windows) if windows else (), strict=True):
@@ -272,7 +270,10 @@ class Detector:
             if window.start % self.settings.hop == 0:
                 if turn := self._quality.push(window.samples, newest):
                     yield turn
+                self._confirmation.hear(y[heard : window.stop - seen])
+                heard = window.stop - seen
                 yield from self._confirm(self._merger.push(newest), window.stop)
+        self._confirmation.hear(y[heard:])
         if self._gate and windows:
             yield from self._trigger(self._gate.watch(y[watched:]))
 
@@ -294,8 +295,8 @@ class Detector:
         if self.curves is not None and len(curve.values):
             start = self._when(curve.start, curve.known)[0]
             self.curves.append(Probabilities(curve.values, start, start + curve.known - curve.start))
-        beats = self._rhythm.push(self._peaks.push(curve), self._peaks.stop, known)
-        return self._life.confirm(beats, min(self._rhythm.settled, self._peaks.settled), known)
+        beats = self._confirmation.push(curve, known)
+        return self._life.confirm(beats, self._confirmation.settled, known)
 
     def _beat(self, step: Step) -> Beat:
         index, time, known = self._when(step.at, step.known)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamqrs.types import Peak, Probabilities
 
 LONGEST = 250
-"""A stretch of high probability is cut after this many samples (1 s), whatever the network says."""
-PLACES = np.arange(float(LONGEST))
+"""A candidate is cut after this many samples (1 s), whatever the network says."""
+
+DIP = 0.9
+"""Between two candidates the curve falls below this share of either's height."""
 
 
 class Peaks:
     """Find what may be QRS complexes in a curve of probabilities.
 
-    Each stretch above `low` is a candidate. The R peak is its centre of mass, since the network is trained on masks
-    centred on R; its probability is the highest one in the stretch.
+    Each hill of the curve that reaches `low` is a candidate, from the valley before it to the one after it. The R peak
+    is the centre of mass of its upper half, since the network is trained on masks centred on R; its probability is the
+    highest one.
 
     Parameters
     ----------
     low : float
-        Probability at which a candidate begins and ends, 0 to 1.
+        Probability that a candidate reaches, 0 to 1.
 
     Attributes
     ----------
@@ -37,49 +39,100 @@ class Peaks:
 
     @property
     def delay(self) -> int:
-        """Samples held back: none, but for a stretch that has not ended."""
+        """Samples held back: none, but for a hill that has not ended."""
         return 0
 
     @property
     def settled(self) -> int:
         """No more candidates come before this sample."""
-        return self.stop - len(self._open)
+        if not self._hill:
+            return self.stop
+        return self._start + (self._low_at if self._given else 0)
 
     def reset(self) -> None:
         """Forget everything, as if newly made."""
         self.stop = 0  # end of the curve so far
         self._known = 0
-        self._open = np.empty(0, np.float32)  # the stretch above `low` that reaches to the end of the curve
+        self._begin(0)
 
     def push(self, curve: Probabilities) -> list[Peak]:
         """Take the next piece of the finished curve, and return the candidates that have ended."""
         if curve.start != self.stop:
             raise ValueError(f"curve goes on at {curve.start}: {self.stop} was next")
         self._known = max(self._known, curve.known)
+        above = np.zeros(len(curve.values) + 2, np.bool_)  # no np.diff: its checks cost ten times the work
+        above[1:-1] = curve.values >= self.low
+        edges = np.flatnonzero(above[1:] != above[:-1]).tolist()
+        found: list[Peak] = []
+        if self._hill and not above[1] and len(curve.values):
+            found += self._end()
+        for begin, end in zip(edges[::2], edges[1::2], strict=True):
+            if begin or not self._hill:
+                self._begin(self.stop + begin)
+            found += self._climb(curve.values[begin:end].tolist())
+            if end < len(curve.values):
+                found += self._end()
         self.stop += len(curve.values)
-        held: NDArray[np.float32] = np.concatenate((self._open, curve.values))
-        above = np.zeros(len(held) + 2, np.bool_)  # no np.diff: its checks cost ten times the work on short pieces
-        above[1:-1] = held >= self.low
-        edges = np.flatnonzero(above[1:] != above[:-1])
-        if not len(edges):
-            return []
-        stretches = [cut for begin, end in zip(edges[::2], edges[1::2], strict=True) for cut in _cut(begin, end)]
-        start = self.stop - len(held)
-        self._open = held[:0]
-        if stretches and stretches[-1][1] == len(held):
-            self._open = held[stretches.pop()[0] :]
-        return [self._peak(held[begin:end], start + begin) for begin, end in stretches]
+        return found
 
     def flush(self) -> list[Peak]:
         """End the curve here, and return the candidate that was still open."""
         return self.push(Probabilities(np.zeros(1, np.float32), self.stop, self._known))
 
-    def _peak(self, stretch: NDArray[np.float32], start: int) -> Peak:
-        p = stretch.astype(np.float64)
-        centre = p.dot(PLACES[: len(p)]) / np.add.reduce(p)
-        return Peak(int(start) + float(centre), float(np.maximum.reduce(p)), self._known, int(start) + len(p))
+    def _begin(self, start: int, hill: list[float] | None = None) -> None:
+        """Begin a hill at a sample."""
+        self._start = start
+        self._hill = hill or []
+        self._top = max(self._hill, default=0.0)
+        self._low: float | None = None  # lowest value since the top, once the curve has fallen
+        self._low_at = 0
+        self._given = False
 
+    def _climb(self, values: list[float]) -> list[Peak]:
+        """Take the next values of a hill."""
+        found: list[Peak] = []
+        hill, top, low, low_at = self._hill, self._top, self._low, self._low_at
+        for p in values:
+            hill.append(p)
+            if low is None:
+                top = max(top, p)
+                if p < DIP * top:
+                    low, low_at = p, len(hill) - 1
+            elif p < low:
+                low, low_at = p, len(hill) - 1
+            elif DIP * p > low:  # the next hill begins in the valley
+                self._top = top
+                found += self._give(low_at)
+                self._begin(self._start + low_at, hill[low_at:])
+                hill, top, low, low_at = self._hill, p, None, 0
+            if p < 0.5 * top and not self._given:
+                self._top = top
+                found += self._give(len(hill))
+            if len(hill) == LONGEST:
+                self._top = top
+                found += self._give(LONGEST)
+                self._begin(self._start + LONGEST)
+                hill, top, low, low_at = self._hill, 0.0, None, 0
+        self._top, self._low, self._low_at = top, low, low_at
+        return found
 
-def _cut(begin: int, end: int) -> list[tuple[int, int]]:
-    starts = range(begin, end, LONGEST)
-    return [(start, min(start + LONGEST, end)) for start in starts]
+    def _end(self) -> list[Peak]:
+        """The curve has fallen below `low`."""
+        found = self._give(len(self._hill))
+        self._begin(self.stop)
+        return found
+
+    def _give(self, size: int) -> list[Peak]:
+        """Return the candidate that a hill of this size is, unless it was returned before."""
+        if self._given:
+            return []
+        self._given = True
+        p = np.array(self._hill[:size])
+        top, least = int(p.argmax()), 0.5 * self._top
+        below = np.flatnonzero(p < least)
+        split = int(below.searchsorted(top))
+        first = int(below[split - 1]) + 1 if split else 0
+        end = int(below[split]) if split < len(below) else size
+        upper = p[first:end]
+        centre = first + float(upper.dot(np.arange(len(upper)))) / float(upper.sum())
+        return [Peak(self._start + centre, self._top, self._known, self._start + size)]

@@ -7,7 +7,8 @@ The likelihood has a floor, for hearts are irregular: a confident candidate is a
 one is a beat where one was due.
 
 Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
-for some seconds after one that is sure.
+for some seconds after one that is sure. Of a patient whose beats are known (`streamqrs.templates`), a probable one that
+looks like them is sure, too, and one that is neither probable nor like them never counts, not even where one is due.
 
 A candidate that comes in its time waits for `distance` only (and for the end of a stretch that begins in it); one that
 comes early, or is doubtful, waits until a better one would have come, at most `patience`. What was said is never taken
@@ -45,6 +46,11 @@ TAIL = 15
 """Samples from the R peak to the end of its stretch: half of a mask, and a little."""
 ASSURED = 1250
 """Samples for which doubtful candidates count after a sure one (5 s)."""
+ALIKE = 0.5
+"""Likeness to the patient's beats from which a probable candidate is sure."""
+UNLIKE = 0.1
+"""Likeness below which a candidate of a known patient counts only if it is not too unlikely, even where one is due."""
+LIKELY = 0.15
 SPREAD = 0.12
 """First guess of the standard deviation of log RR intervals, from one to the next."""
 
@@ -75,7 +81,7 @@ class Rhythm:
     weight : float
         Weight of the rhythm against probability; with 0 only threshold and refractory time count.
     sure : float
-        Probability from which a candidate is sure, 0 to 1; with 0 every one is.
+        Probability from which any candidate is sure, 0 to 1; with 0 every one is.
 
     Attributes
     ----------
@@ -116,9 +122,9 @@ class Rhythm:
         for peak in candidates:
             found += self._decide(peak.stop - 1, known)
             node = self._join(peak)
-            if peak.probability >= self.sure:
+            if self._is_sure(peak):
                 self._sure = peak.at
-            node.counts = peak.at - self._sure <= ASSURED
+            node.counts = self._may_count(peak) and peak.at - self._sure <= ASSURED
             self._nodes.append(node)
             self._waiting.append(node)
         self._seen = seen
@@ -127,6 +133,15 @@ class Rhythm:
     def flush(self, known: int) -> list[Peak]:
         """No more candidates come: return the beats among those that waited."""
         return self._decide(math.inf, known)
+
+    def _is_sure(self, peak: Peak) -> bool:
+        """Whether this is a beat, whatever else there is."""
+        alike = peak.likeness is not None and peak.likeness >= ALIKE and peak.probability >= 0.5
+        return alike or peak.probability >= self.sure
+
+    def _may_count(self, peak: Peak) -> bool:
+        """Whether a candidate may be a beat where one is due; of a known patient it must look a little like one."""
+        return peak.likeness is None or peak.likeness >= UNLIKE or peak.probability >= LIKELY
 
     def _join(self, peak: Peak) -> _Node:
         """Find the best chain that ends in a candidate."""

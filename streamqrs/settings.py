@@ -19,13 +19,15 @@ class Settings:
     margin : int
         Right edge of a window that waits for the next one.
     low : float
-        Probability at which a candidate begins and ends, 0 to `threshold`.
+        Probability that a candidate reaches, 0 to `threshold`.
     threshold : float
         Probability at which a candidate speaks as much for a beat as against one, 0 to 1.
     distance : int
         Refractory time: shortest distance between two beats.
     rhythm : float
         Weight of the rhythm against probability; with 0 only threshold and refractory time count.
+    likeness : float
+        Weight of a candidate's likeness to the patient's own sure beats against probability; with 0 it does not count.
     sure : float
         Probability of a beat that is beyond doubt; one below it counts for 5 s after such a one. 0: always.
     patience : int
@@ -46,10 +48,11 @@ class Settings:
 
     hop: int = 144
     margin: int = 36
-    low: float = 0.2
+    low: float = 0.05
     threshold: float = 0.5
     distance: int = 50
     rhythm: float = 0.5
+    likeness: float = 1.5
     sure: float = 0.8
     patience: int = 50
     hold: int = 50
@@ -69,8 +72,9 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or not least <= value <= most:
                 raise ValueError(f"{name} is {value!r:.60}: allowed are {least} to {most} samples")
-        if not 0 <= self.rhythm <= 10:
-            raise ValueError(f"rhythm is {self.rhythm!r:.60}: allowed are 0 to 10")
+        for name in ("rhythm", "likeness"):
+            if not 0 <= getattr(self, name) <= 10:
+                raise ValueError(f"{name} is {getattr(self, name)!r:.60}: allowed are 0 to 10")
         if not 0 <= self.sure < 1:
             raise ValueError(f"sure is {self.sure!r:.60}: allowed are 0 <= sure < 1")
         if self.hop % self.gate_hop:

@@ -102,12 +102,15 @@ class Peak:
         Count of the 250 Hz sample after the newest one that was needed.
     stop : int
         Count of the sample after the last one of the stretch that it stands for.
+    likeness : float or None
+        Of a candidate to this patient's sure beats, 0 to 1; None: too few are known.
     """
 
     at: float
     probability: float
     known: int
     stop: int = 0
+    likeness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ class Beat:
     time : float
         The R peak on the source clock in s (s since the first sample where the source has no clock).
     probability : float
-        How sure the network is, 0 to 1.
+        How sure it is, 0 to 1: what the network says; of a confirmed beat that, weighed by its likeness to others.
     rr_s : float or None
         Time since the previous beat in s; None for the first one after a start or a gap.
     known : float

@@ -74,12 +74,14 @@ HARD = {"noise alone": noise, "50 Hz": hum, "DC steps": step, "gain × 1000": ga
 
 
 def check_recovery(events, truth, measured, after_s, kind):
-    """Beats before the fault and from 4 s after it are those of the truth."""
+    """Beats before the fault and from 4 s after it are those of the truth; of triggers one may be missed."""
     found = [beat.time for beat in of(events, kind)]
     for low, high in ((4.0, BEGIN / RATE - 1), (after_s + 4.0, LENGTH / RATE - 1)):
         expected = truth[(truth > low) & (truth < high)]
         here = [t for t in found if low - 0.1 < t < high + 0.1]
-        assert len(match(expected, here, 0.1).reference) == len(expected), (low, high)
+        right = len(match(expected, here, 0.1).reference)
+        assert right == len(here), (low, high)
+        assert right >= len(expected) - (kind == "trigger"), (low, high)
     back = [t for t in found if t > after_s and np.abs(truth - t).min() < 0.1]
     measured(f"first {kind} after the fault, s", round(back[0] - after_s, 2))
 

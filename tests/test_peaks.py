@@ -31,12 +31,42 @@ def test_a_peak_is_the_centre_of_its_stretch():
     assert (one.probability, two.probability) == (pytest.approx(0.9), pytest.approx(0.7))
 
 
-def test_a_stretch_reaches_as_far_as_the_low_probability():
+def test_a_candidate_reaches_the_low_probability():
     assert find(curve(300, (100, 0.19))) == []
-    p = curve(300, (100, 0.3))
-    p[105] = 0.5
+    assert len(find(curve(300, (100, 0.21)))) == 1
+
+
+def test_a_peak_is_the_centre_of_the_upper_half_of_its_hill():
+    p = curve(300, (100, 0.9))
+    p[113:160] = 0.4
     (peak,) = find(p)
-    assert peak.at == pytest.approx((p * np.arange(300)).sum() / p.sum())
+    assert peak.at == pytest.approx(100)
+    p[113:120] = 0.6
+    (peak,) = find(p)
+    upper = p * (p >= 0.45)
+    assert peak.at == pytest.approx((upper * np.arange(300)).sum() / upper.sum())
+
+
+def test_two_hills_above_the_low_probability_are_two_candidates():
+    p = curve(300, (100, 0.9), (140, 0.6))
+    p[113:128] = 0.25
+    low, high = find(p)
+    assert (low.at, high.at) == (pytest.approx(100), pytest.approx(140))
+    assert (low.probability, high.probability) == (pytest.approx(0.9), pytest.approx(0.6))
+    p[113:128] = 0.57  # no valley to speak of
+    (one,) = find(p)
+    assert one.probability == pytest.approx(0.9)
+
+
+def test_a_candidate_is_given_once_the_curve_has_fallen_to_half():
+    p = curve(300, (100, 0.9))
+    p[113:] = 0.3
+    peaks = Peaks(0.2)
+    (peak,) = peaks.push(Probabilities(p[:114], 0, 114))
+    assert peak.at == pytest.approx(100)
+    assert peaks.push(Probabilities(p[114:], 114, 300)) == []
+    assert peaks.settled >= 113
+    assert peaks.flush() == []
 
 
 def test_a_stretch_that_never_ends_is_cut():

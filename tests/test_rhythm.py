@@ -10,9 +10,9 @@ from streamqrs.types import Peak
 
 
 def choose(candidates, *, weight=0.5, threshold=0.5, distance=50, patience=90, sure=0.0, step=None):
-    """Positions of the beats among (position, probability) pairs, pushed at once or step by step."""
+    """Positions of the beats among (position, probability[, likeness]), pushed at once or step by step."""
     rhythm = Rhythm(threshold, distance, patience, weight, sure)
-    peaks = [Peak(float(at), p, 0, at + 13) for at, p in sorted(candidates)]
+    peaks = [Peak(float(at), p, 0, at + 13, *likeness) for at, p, *likeness in sorted(candidates)]
     end = peaks[-1].at + 300 if peaks else 300
     found = []
     seen = 0.0
@@ -84,6 +84,21 @@ def test_a_sure_beat_vouches_for_doubtful_ones_for_five_seconds(step):
     again = choose([(100, 0.85), *doubtful[:10], (doubtful[10][0], 0.9), *doubtful[11:]], sure=0.8, step=step)
     after = doubtful[10][0]
     assert [at for at in again if at > after] == [at for at, _ in doubtful if after < at <= after + ASSURED]
+
+
+def test_a_probable_candidate_that_looks_like_the_patients_beats_is_sure():
+    known = [(at, 0.6, 0.7) for at, _ in regular(20)]
+    assert choose(known, sure=0.8) == [at for at, *_ in known]
+    assert choose([(at, 0.6, 0.3) for at, *_ in known], sure=0.8) == []
+    assert choose([(at, 0.4, 0.7) for at, *_ in known], threshold=0.3, sure=0.8) == []
+
+
+def test_what_is_neither_probable_nor_alike_is_no_beat_even_where_one_is_due():
+    beats = [(at, 0.95, 0.9) for at, _ in regular(20)]
+    due = beats[6][0]
+    for doubtful, counts in (((0.1, 0.3), True), ((0.2, 0.0), True), ((0.1, 0.05), False)):
+        others = [*beats[:6], (due, *doubtful), *beats[7:]]
+        assert (due in choose(others, threshold=0.3, weight=2.0, sure=0.8)) is counts
 
 
 def test_after_a_reset_nobody_vouches():

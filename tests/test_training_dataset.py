@@ -90,6 +90,32 @@ def test_many_windows_end_shortly_after_r_and_the_newest_samples_weigh_more():
     assert np.all(batch.weight[:, -60:][batch.target[:, -60:] == 1] == settings.edge_weight * settings.qrs_weight)
 
 
+@pytest.mark.parametrize("hurry", [0.0, 1.0])
+def test_hearts_are_made_faster_and_their_qrs_complexes_are_not(hurry):
+    one = recording()
+    settings = WindowSettings(hurry=hurry, stretch=0.0, mix=0.0, free=0.0, edge=1.0)
+    pieces = Windows({"test": [one]}, settings).pieces(np.random.default_rng(0), 200)
+    rates, widths, newest = [], [], []
+    for ecg, beats, known in zip(pieces.ecg, pieces.beats, pieces.known, strict=True):
+        inside = beats[(beats > CONTEXT + 20) & (beats < LENGTH - 20)]
+        if known[CONTEXT:].all():
+            rates.append(15_000 / np.median(np.diff(beats)))
+            newest.append(LENGTH - 1 - beats[beats < LENGTH].max())
+        for r in np.round(inside).astype(int):
+            x = np.abs(ecg[r - 15 : r + 16] - np.median(ecg[r - 60 : r + 60]))
+            assert abs(x.argmax() - 15) <= 1.5
+            widths.append((x > x.max() / 2).sum())
+    own = 15_000 / np.median(np.diff(one.beats[0]))
+    assert len(rates) > 50
+    assert (np.array(newest) <= 31).mean() > 0.9  # the beat that was put at the edge stays there
+    if hurry:
+        assert np.quantile(rates, 0.9) > 190
+        assert max(rates) < 235
+        assert np.median(widths) > 0.7 * 2.355 * 3  # of a bell of 3 samples, played up to 1.3 times as fast
+    else:
+        assert np.median(rates) == pytest.approx(own, rel=0.1)
+
+
 def test_nothing_is_learnt_where_nothing_is_known():
     r = recording(leads=1)
     known = np.array([[2000.0, 4000.0], [9000.0, 12000.0]])

@@ -43,7 +43,7 @@ def test_complexes_are_as_tall_as_before_and_their_shapes_differ():
 
 
 def test_a_lead_whose_complexes_would_vanish_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr("streamqrs.training.leads._filtered", lambda x, rng: 0.9 * LEAST * x)
+    monkeypatch.setattr("streamqrs.training.leads.filtered", lambda x, rng: 0.9 * LEAST * x)
     given = make_draw(4)
     after = Leads(1.0)(given, np.random.default_rng(0))
     np.testing.assert_array_equal(after.ecg, given.ecg)

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,11 @@ import torch
 
 from streamqrs.errors import StreamqrsError
 from streamqrs.training.dataset import Batch, Windows, WindowSettings
-from streamqrs.training.loop import learning_rate, loss_of, train
+from streamqrs.training.loop import TAUGHT, learning_rate, loss_of, train
 from streamqrs.training.recordings import Recording
 from streamqrs.training.score import Validation, find_beats
 from streamqrs.training.settings import TrainSettings
-from streamqrs.training.unet import UNet, UNetSettings
+from streamqrs.training.unet import UNet, UNetSettings, predict
 
 SMALL = UNetSettings(kernel=12, strides=(6, 5), channels=(4, 8, 8))
 QUICK = TrainSettings(steps=12, batch=8, validate_every=6, threads=1)
@@ -54,6 +55,25 @@ def test_same_seed_same_weights_another_seed_others():
     ]
     assert equal(results[0], results[1])
     assert not equal(results[0], results[2])
+
+
+def test_what_a_teacher_says_stands_beside_the_marks():
+    teacher = network()
+    with torch.no_grad():
+        teacher.head.weight.zero_()
+        teacher.head.bias.copy_(torch.tensor([-5.0, 5.0]))  # sure of QRS complexes everywhere
+    before = deepcopy(teacher.state_dict())
+
+    def nothing(rng, count):
+        ecg = rng.standard_normal((count, 750), np.float32)
+        return Batch(ecg, np.zeros_like(ecg), np.ones_like(ecg))
+
+    settings = replace(QUICK, steps=60, validate_every=60, learning_rate=0.02, average=0.5)
+    for one, expected in ((None, 0.0), (teacher, TAUGHT)):
+        trained = train(network(), nothing, settings, validate=steps_done, teacher=one).network
+        said = predict(trained, np.random.default_rng(0).standard_normal((20, 750), np.float32)).mean()
+        assert said == pytest.approx(expected, abs=0.1)
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
 
 
 def test_training_finds_the_beats_of_a_recording_it_has_not_seen():

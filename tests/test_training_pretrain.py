@@ -142,8 +142,8 @@ def test_minutes_become_steps(tmp_path, data):
 
 
 def test_what_cannot_work_is_refused_before_anything_is_read(tmp_path, data):
-    with pytest.raises(ValueError, match="preset is 'large': allowed are base, context, seed"):
-        check(data, tmp_path / "new", "large", None)
+    with pytest.raises(ValueError, match="preset is 'huge': allowed are base, context, large, seed"):
+        check(data, tmp_path / "new", "huge", None)
     with pytest.raises(ValueError, match="minutes are 0: allowed are above 0"):
         check(data, tmp_path / "new", "base", 0)
     with pytest.raises(FileExistsError, match="there already"):
@@ -188,7 +188,7 @@ def test_command(tmp_path, data, capsys):
         (["--data", ".", "--out", "."], 1, ". is there already"),
         (["--data", ".", "--out", "new", "--steps", "0"], 2, "steps is 0: allowed are 1 and more"),
         (["--data", ".", "--out", "new", "--steps", "5", "--minutes", "5"], 2, "allowed is one of them"),
-        (["--data", ".", "--out", "new", "--preset", "huge"], 2, "allowed are base, context, seed"),
+        (["--data", ".", "--out", "new", "--preset", "huge"], 2, "allowed are base, context, large, seed"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, arguments, code, message):

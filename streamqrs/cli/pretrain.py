@@ -15,12 +15,15 @@ from streamqrs.errors import MissingExtra
 def command(
     data: Annotated[Path, typer.Option(help="Folder with mitdb, qtdb, ludb and nstdb-noise, as PhysioNet gives them.")],
     out: Annotated[Path, typer.Option(help="Folder for the new model; must not be there.")],
-    preset: Annotated[str, typer.Option(help="Architecture: base, context, or seed.")] = "base",
+    preset: Annotated[str, typer.Option(help="Architecture: base, context, large, or seed.")] = "base",
     start: Annotated[str | None, typer.Option(help="Model to start from, in place of new weights.")] = None,
     scanner: Annotated[
         str | None, typer.Option(help="Scanners to train in, such as mixture, 3T, or mixture+flow.")
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Family of scanner noise to leave out; may repeat.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Model that teaches, a larger one: its answers stand beside the marks.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; the preset's by default.")] = None,
     steps: Annotated[int | None, typer.Option(help="Batches; 6000 by default.")] = None,
     batch: Annotated[int, typer.Option(help="Windows in a batch.")] = 64,
@@ -65,6 +68,7 @@ def command(
                 start=start,
                 scanner=scanner,
                 without=tuple(without or ()),
+                teacher=teacher,
                 progress=show.move,
                 place=place,
             )

@@ -16,16 +16,27 @@ from numpy.typing import NDArray
 
 from streamqrs.training.recordings import PACED as PACED_CODES
 from streamqrs.training.recordings import Recording
-from streamqrs.types import WINDOW
+from streamqrs.types import RATE, WINDOW
 from streamqrs.window import normalise
 
 CONTEXT = 250
 """Samples drawn ahead of each window, in which simulated recorders settle."""
 
 LENGTH = CONTEXT + WINDOW
+BEFORE = 2 * LENGTH
+"""Samples ahead of a piece that it may be made of, if its heart is made faster."""
 
-HURRY = (1.25, 1.8)
-"""How much faster."""
+FAST = (120.0, 225.0)
+"""Rates per minute of hearts that are made faster: recordings lack them."""
+
+SHORTENED = 3.0
+"""By how much the time between two QRS complexes is shortened at most; its waves become narrower, too."""
+
+FASTER = 1.3
+"""By how much all of it is played faster at most, besides."""
+
+KEPT = 15
+"""Samples on either side of an R peak that keep their time: a heart that beats faster does not conduct faster."""
 
 SHARE = {"mitdb": 0.4, "qtdb": 0.25, "ludb": 0.35}
 """How often each database is drawn from; others as often as 0.25."""
@@ -47,7 +58,8 @@ class WindowSettings:
     stretch : float
         Largest change of the time scale, either way.
     hurry : float
-        Share of windows that are played 1.25 to 1.8 times as fast: rates up to 220 per minute, which recordings lack.
+        Share of windows whose heart beats faster, 120 to 225 times a minute: the time between its QRS complexes is
+        shortened, to a quarter at most.
     mix : float
         Share of windows in which another lead of the record is mixed in.
     mask : int
@@ -63,7 +75,7 @@ class WindowSettings:
     edge: float = 0.35
     free: float = 0.2
     stretch: float = 0.15
-    hurry: float = 0.1
+    hurry: float = 0.16
     mix: float = 0.15
     mask: int = 25
     edge_samples: int = 60
@@ -176,10 +188,17 @@ class Windows:
             recording = self._databases[database][number]
             lead = int(rng.integers(len(recording.ecg)))
             step = 1 + self.settings.stretch * rng.uniform(-1, 1)
-            if rng.random() < self.settings.hurry:
-                step = rng.uniform(*HURRY)
+            rate = rng.uniform(*FAST) if rng.random() < self.settings.hurry else 0.0
+            if rate:
+                step = rng.uniform(1, FASTER)
             start = self._start(recording, lead, self._rarity[database][number][lead], step, rng)
-            at = start + step * np.arange(LENGTH, dtype=np.float64)
+            times = start + step * np.arange(-BEFORE, 2 * LENGTH, dtype=np.float64)
+            at = times[BEFORE : BEFORE + LENGTH]
+            if rate:
+                faster = _hurried(times, recording.beats[lead], rate)
+                piece = faster[BEFORE : BEFORE + LENGTH]
+                if piece[CONTEXT] >= 0 and piece[-1] <= recording.ecg.shape[1] - 1:  # else it is too short
+                    times, at = faster, piece
             x = _interpolate(recording.ecg[lead], at)
             if len(recording.ecg) > 1 and rng.random() < self.settings.mix:
                 other = (lead + rng.integers(1, len(recording.ecg))) % len(recording.ecg)
@@ -188,7 +207,7 @@ class Windows:
             known[i] = _inside(at, recording.known[lead], recording.ecg.shape[1])
             r = recording.beats[lead]
             low, high = np.searchsorted(r, (at[0] - 50, at[-1] + 50))
-            beats.append((r[low:high] - start) / step)
+            beats.append(np.interp(r[low:high], times, np.arange(-BEFORE, 2.0 * LENGTH)))
         return Draw(ecg, tuple(beats), known, np.zeros(count, np.bool_))
 
     def finish(self, pieces: Draw) -> Batch:
@@ -267,6 +286,25 @@ def _interpolate(x: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.
     a, b, c, d = x[i]
     out: NDArray[np.float32] = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
     return out
+
+
+def _hurried(times: NDArray[np.float64], beats: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """Times at which a recording is read so that its heart beats at a rate per minute, if that is faster.
+
+    Nothing moves about the beat that is nearest to the end of the piece; `times` begin `BEFORE` samples ahead of it.
+    """
+    step = times[1] - times[0]
+    r = beats[(beats >= times[0]) & (beats < times[-1])]
+    interval = float(np.median(np.diff(r))) / step if len(r) > 1 else 0.0
+    wanted = 60 * RATE / rate
+    if wanted >= interval:
+        return times
+    shortened = min((interval - 2 * KEPT) / (wanted - 2 * KEPT), SHORTENED)
+    places = (r - times[0]) / step
+    near = qrs_mask([places], len(times), 2 * KEPT + 1)[0]
+    passed = np.cumsum(near + (1 - near) / shortened)  # what a sample of the recording takes, summed up
+    stays = round(float(places[np.abs(places - (BEFORE + LENGTH)).argmin()]))
+    return np.asarray(np.interp(passed[stays] + np.arange(len(times)) - stays, passed, times))
 
 
 def _inside(at: NDArray[np.float64], spans: NDArray[np.float64], size: int) -> NDArray[np.bool_]:

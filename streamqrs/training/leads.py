@@ -45,7 +45,7 @@ class Leads:
         """Return changed pieces; those given stay as they are. Marks move with the R peaks."""
         ecg, beats = draw.ecg.copy(), list(draw.beats)
         for i in np.flatnonzero(rng.random(len(ecg)) < self.share):
-            x = _filtered(draw.ecg[i], rng)
+            x = filtered(draw.ecg[i], rng)
             inside = (beats[i] >= REACH) & (beats[i] < len(x) - REACH)
             peaks = np.round(beats[i][inside]).astype(np.int64)
             if not len(peaks):
@@ -58,8 +58,8 @@ class Leads:
         return Draw(ecg, tuple(beats), draw.known, draw.scanned)
 
 
-def _filtered(x: Samples, rng: Generator) -> Samples:
-    """The signal and one to three echoes of it, each blurred a little."""
+def filtered(x: Samples, rng: Generator) -> Samples:
+    """Return a signal, shape (n,), and one to three echoes of it, each blurred a little: a short random filter."""
     t = np.arange(-ECHO - 8, ECHO + 9)
     kernel = (t == 0).astype(np.float64)
     for _ in range(rng.integers(1, 4)):

@@ -2,6 +2,10 @@
 
 Batch k follows from the seed and k alone, and the network has no randomness of its own. So what was stopped goes on
 from its last checkpoint as if it had never been stopped, to the same bits on the same number of threads.
+
+References
+----------
+Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", arXiv:1503.02531, 2015 (`train`, teacher).
 """
 
 from __future__ import annotations
@@ -30,6 +34,9 @@ from streamqrs.training.unet import UNet
 SAVE_EVERY = 100
 """Steps between two checkpoints, at most: each validation is kept, too."""
 
+TAUGHT = 0.6
+"""Share of what a teacher says in the target; the rest are the marks."""
+
 Validate = Callable[[UNet], dict[str, float]]
 """Scores of a network by name; the one called ``score`` decides which weights are kept."""
 
@@ -45,6 +52,7 @@ def train(
     checkpoint: Path | None = None,
     patience: int | None = None,
     keep_last: bool = False,
+    teacher: UNet | None = None,
     place: Place | None = None,
 ) -> Result:
     """Train a network.
@@ -69,6 +77,8 @@ def train(
         Stop after so many validations without a better score. Default: never.
     keep_last : bool
         Give the last weights, whatever validation says: where it differs by chance alone, they are the best.
+    teacher : UNet, optional
+        A better network, perhaps too slow to be run live: `TAUGHT` of each target is what it says.
     place : Place, optional
         Where to train; on the CPU by default.
 
@@ -87,6 +97,7 @@ def train(
     try:
         training = _Training(network, settings, dict(rates or {}), checkpoint, place or Place())
         training.patience, training.keep_last = patience, keep_last
+        training.teacher = teacher.to(training.place.device).eval() if teacher is not None else None
         return training.run(draw, validate, progress)
     finally:
         torch.set_num_threads(threads)
@@ -112,6 +123,7 @@ class _Training:
 
     patience: int | None = None
     keep_last = False
+    teacher: UNet | None = None
 
     def __init__(
         self, network: UNet, settings: TrainSettings, rates: dict[str, float], checkpoint: Path | None, place: Place
@@ -182,6 +194,10 @@ class _Training:
         )
         half = self.settings.precision == "bfloat16"
         with torch.autocast(self.place.device.type, torch.bfloat16, enabled=half):
+            if self.teacher is not None:
+                with torch.no_grad():
+                    said = torch.softmax(self.teacher(ecg).float(), dim=1)[:, 1]
+                target = torch.lerp(target, said, TAUGHT)
             logits = self.spread(ecg)
         loss = loss_of(logits.float(), target, weight)
         if not torch.isfinite(loss):

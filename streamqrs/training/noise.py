@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from streamqrs.training.leads import filtered
 from streamqrs.types import RATE
 
 Rows = NDArray[np.float32]
@@ -53,7 +54,8 @@ def draw_level(rng: Generator, scanned: bool = False) -> float:
 def recorded_noise(series: Rows, n: int, rng: Generator) -> Rows:
     """One or two pieces of recorded noise, series (m, k); half of them at 0.5 to 8 times their speed.
 
-    An electrode that moves does what the baseline does, faster.
+    An electrode that moves does what the baseline does, faster. Half of them go through a short random filter, too:
+    there are few minutes of such noise, and it is not to be learnt by heart.
     """
     total = np.zeros(n, np.float32)
     for _ in range(rng.integers(1, 3)):
@@ -63,6 +65,8 @@ def recorded_noise(series: Rows, n: int, rng: Generator) -> Rows:
         at = rng.uniform(0, len(row) - 1 - speed * n) + speed * np.arange(n)
         whole = at.astype(np.int64)
         part = row[whole] + (row[whole + 1] - row[whole]) * (at - whole).astype(np.float32)
+        if rng.random() < 0.5:
+            part = filtered(part, rng)
         total += np.float32(rng.choice((-1, 1))) * (part / max(float(part.std()), 1e-3))
     return total
 

@@ -58,6 +58,7 @@ def pretrain(
     start: str | None = None,
     scanner: str | None = None,
     without: tuple[str, ...] = (),
+    teacher: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     place: Place | None = None,
 ) -> Result:
@@ -86,6 +87,8 @@ def pretrain(
         Preset of `streamqrs.scanner` that most windows are taken into: for a model that hears through a scanner.
     without : tuple of str
         Families of scanner noise that are left out.
+    teacher : str, optional
+        Model that teaches, see `streamqrs.training.loop.train`; any architecture.
     progress : callable, optional
         Told after each step.
     place : Place, optional
@@ -104,6 +107,8 @@ def pretrain(
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
     given = {"preset": preset, "start": start, "scanner": scanner, "without": without, "minutes": minutes}
+    if teacher is not None:
+        given["teacher"] = read_sidecar(find_base(teacher))["weights_sha256"]
     keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
     split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
     others = remains(recording for database in material.train.values() for recording in database)
@@ -124,11 +129,13 @@ def pretrain(
         progress=progress,
         checkpoint=part / CHECKPOINT,
         keep_last=True,
+        teacher=load_network(find_base(teacher)) if teacher is not None else None,
         place=place,
     )
     name = name or preset
     command = f"streamqrs pretrain --data DATA --out {name} --name {name} "
     command += f"--start {start} " if start else f"--preset {preset} "
+    command += f"--teacher {Path(teacher).name} " if teacher else ""
     command += f"--scanner {scanner} " if scanner else ""
     command += "".join(f"--without {family} " for family in without)
     command += f"--steps {settings.steps} " + (f"--batch {settings.batch} " if settings.batch != 64 else "")

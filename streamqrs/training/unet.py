@@ -84,9 +84,11 @@ class UNetSettings:
 PRESETS = {
     "base": UNetSettings(),
     "context": UNetSettings(channels=(8, 32, 64, 128), attention=(1, 2)),
+    "large": UNetSettings(channels=(16, 64, 128, 192), attention=(1, 2)),
     "seed": UNetSettings(strides=(6, 5, 5, 5), channels=(16, 32, 48, 64, 64)),
 }
-"""Architectures by name: ``seed`` goes down to one value per window, as the slides do; ``context`` is shipped."""
+"""Architectures by name: ``seed`` goes down to one value per window, as the slides do; ``context`` is shipped;
+``large`` teaches it, and is too slow to be run live."""
 
 
 class UNet(nn.Module):
