@@ -108,3 +108,9 @@ def test_a_hole_in_the_curve_is_refused():
 def test_settings_out_of_range_are_refused(low):
     with pytest.raises(ValueError, match="0 < low < 1"):
         Peaks(low)
+
+
+@pytest.mark.parametrize(("seen", "count"), [(295, 0), (299, 0), (302, 1), (313, 1)])
+def test_at_the_end_a_hill_counts_once_its_r_peak_has_come(seen, count):
+    p = curve(400, (300, 0.9))
+    assert len(find(p[:seen])) == count

@@ -24,7 +24,7 @@ STAGES = {
     "windows, normalise": ("_windower",),
     "network": ("model",),
     "gate": ("_gate",),
-    "merge, quality, rhythm": ("_merger", "_quality", "_peaks", "_rhythm"),
+    "merge, quality, confirm": ("_merger", "_quality", "_confirmation"),
 }
 """Stages as they are shown, and the detector's parts that each is made of."""
 SPIN_S = 0.0002
