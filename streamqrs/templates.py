@@ -2,8 +2,8 @@
 
 A network knows what QRS complexes look like in general. Who has watched a patient for half a minute knows more: in
 noise that looks like any QRS complex, one that has the shape and the height of the patient's own is a beat. So each
-candidate is compared with the mean of the patient's sure beats, as it is and between 4 and 32 Hz (a matched filter),
-and its log odds change by how well it fits. Beats of several shapes have a template each, so that ectopic ones are
+candidate is compared with the mean of the patient's sure beats, between 4 and 32 Hz (a matched filter), and its log
+odds change by how well it fits. Beats of several shapes have a template each, so that ectopic ones are
 known, too.
 
 Nothing is weighed before enough sure beats were seen, nor after sure beats stopped to look like the templates, as when
@@ -46,6 +46,7 @@ HELD = 6 * RATE
 
 BAND = signal.firwin(2 * TAPS + 1, (4, 32), pass_zero=False, fs=RATE)
 BAND -= BAND.sum() * np.hamming(2 * TAPS + 1) / np.hamming(2 * TAPS + 1).sum()
+"""The filter, symmetric; neither a constant nor a slope passes."""
 
 SURE = 0.95
 """Probability from which a beat is learnt from."""
@@ -153,8 +154,9 @@ class Templates:
     def _learn(self, beat: Peak) -> None:
         pieces = self._pieces(beat)
         match, height, place = _compare(pieces, self._templates)
-        known = [one.count >= ENOUGH for one in self._templates]
-        self._strange = self._strange + 1 if any(known) and match[known].max() < OTHER else 0
+        known = [one for one in self._templates if one.count >= ENOUGH]
+        fits = max((m for m, one in zip(match.tolist(), self._templates, strict=True) if one in known), default=1.0)
+        self._strange = self._strange + 1 if fits < OTHER else 0
         best = int(match.argmax()) if len(match) else -1
         if best >= 0 and match[best] >= ALIKE:
             one = self._templates[best]
@@ -166,7 +168,7 @@ class Templates:
         else:
             self._begin(pieces[PLAY].copy(), beat.at)
         if self._strange >= LOST:
-            self._templates = [one for one, old in zip(self._templates, known, strict=False) if not old]
+            self._templates = [one for one in self._templates if one not in known]
             self._strange = 0
 
     def _begin(self, own: Floats, at: float) -> None:
