@@ -98,12 +98,10 @@ class Peak:
         The R peak in 250 Hz samples, between two of them (before the resampler's delay is taken off).
     probability : float
         How sure the network is, 0 to 1.
-    known : int
-        Count of the 250 Hz sample after the newest one that was needed.
-    stop : int
-        Count of the sample after the last one of the stretch that it stands for.
+    known, stop : int
+        Count of the 250 Hz sample after the newest one that was needed, and after the last one of its hill.
     likeness : float or None
-        Of a candidate to this patient's sure beats, 0 to 1; None: too few are known.
+        To this patient's sure beats, 0 to 1; None: too few are known.
     """
 
     at: float
@@ -291,10 +289,8 @@ class Marker:
     ----------
     name : str
         What the source calls it: ``Response R128``, for example.
-    sample, time : int, float
-        Where it is, in source samples since the stream began, and on the source clock in s.
-    known : float
-        Source time in s of the newest sample that came with it.
+    sample, time, known : int, float, float
+        Where it is, in source samples since the stream began, and on the source clock in s; that of the newest sample.
     """
 
     name: str
