@@ -52,7 +52,7 @@ class Settings:
     threshold: float = 0.5
     distance: int = 50
     rhythm: float = 0.5
-    likeness: float = 1.5
+    likeness: float = 1.0
     sure: float = 0.8
     patience: int = 50
     hold: int = 50
