@@ -48,9 +48,8 @@ ASSURED = 1250
 """Samples for which doubtful candidates count after a sure one (5 s)."""
 ALIKE = 0.5
 """Likeness to the patient's beats from which a probable candidate is sure."""
-UNLIKE = 0.1
-"""Likeness below which a candidate of a known patient counts only if it is not too unlikely, even where one is due."""
-LIKELY = 0.15
+UNLIKE, UNLIKELY = 0.1, 0.15
+"""A candidate of a known patient that is below both, likeness and probability, never counts, even where one is due."""
 SPREAD = 0.12
 """First guess of the standard deviation of log RR intervals, from one to the next."""
 
@@ -141,7 +140,7 @@ class Rhythm:
 
     def _may_count(self, peak: Peak) -> bool:
         """Whether a candidate may be a beat where one is due; of a known patient it must look a little like one."""
-        return peak.likeness is None or peak.likeness >= UNLIKE or peak.probability >= LIKELY
+        return peak.likeness is None or peak.likeness >= UNLIKE or peak.probability >= UNLIKELY
 
     def _join(self, peak: Peak) -> _Node:
         """Find the best chain that ends in a candidate."""

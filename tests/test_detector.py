@@ -116,7 +116,7 @@ def test_every_trigger_is_confirmed_or_withdrawn_once_and_within_a_second():
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_heart_at_215_is_found_and_triggered(seed):
-    """No cap on the heart rate below 220: a patient of 200 beats per minute, played faster; a trigger may be missed."""
+    """No cap on the heart rate below 220: a patient of 200 beats per minute, played faster; one may be missed."""
     patient = VirtualPatient(500, seed, heart_rate=200)
     ecg = patient.read(25 * 500)
     rate = 500 * 215 / 200
@@ -129,7 +129,7 @@ def test_a_heart_at_215_is_found_and_triggered(seed):
         off = np.abs(times[:, None] - truth)
         assert off.min(axis=1).max() < 0.06  # none is false
         missed = int((off.min(axis=0) > 0.06).sum())
-        assert missed == 0 if kind == "beat" else missed <= 2
+        assert missed == 0 if kind == "beat" else missed <= 1
         assert len(times) == len(truth) - missed
     assert np.median([b.heart_rate for b in events if b.kind == "beat" and b.heart_rate]) > 205
 
