@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("wfdb")
+
+import wfdb
 
 from streamqrs.datasets import MITDB_TEST
+from streamqrs.readers import BEAT_CODES
 from streamqrs.scanner import Corruptor
 from streamqrs.training.augment import Augment, AugmentSettings, Corrupted
 from streamqrs.training.dataset import CONTEXT, LENGTH, PACED, Draw, Windows, WindowSettings, qrs_mask
@@ -272,6 +276,20 @@ def test_marks_of_a_real_record_lie_on_its_peaks_at_250_hz(data_dir):
     assert abs(np.median(off)) < 0.75
     assert np.quantile(np.abs(off), 0.99) < 2
     assert np.median(np.ptp(ecg[near], axis=1)) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "lead", "moves"), [("107", 0, True), ("107", 1, False), ("102", 1, False)])
+def test_a_paced_beat_is_its_stimulus_where_no_r_peak_is_near(data_dir, name, lead, moves):
+    (record,) = load_database(data_dir, "mitdb", [name])
+    marks = wfdb.rdann(str(data_dir / "mitdb" / name), "atr")
+    paced = np.array(marks.symbol)[np.isin(marks.symbol, sorted(BEAT_CODES))] == "/"
+    at = position(marks.sample[np.isin(marks.symbol, sorted(BEAT_CODES))], 360)
+    off_ms = 4 * np.median(np.abs(record.beats[lead] - at)[paced])
+    assert (off_ms > 4) == moves
+    assert off_ms < 12
+    known = np.diff(record.known[lead]).sum()
+    assert known > 0.99 * record.ecg.shape[1]  # beats of a pacemaker are not left out
 
 
 @pytest.mark.data

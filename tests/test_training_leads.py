@@ -49,6 +49,18 @@ def test_a_lead_whose_complexes_would_vanish_stays_as_it_is(monkeypatch):
     np.testing.assert_array_equal(after.ecg, given.ecg)
 
 
+def test_a_lead_whose_largest_wave_is_none_near_the_mark_stays_as_it_is():
+    given = make_draw(40)
+    t = np.arange(LENGTH)
+    far = sum(3 * np.exp(-0.5 * ((t - r - 25) / 8) ** 2) for r in BEATS).astype(np.float32)
+    paced = Draw(given.ecg + far, given.beats, given.known, given.scanned)  # a wide complex after each stimulus
+    after = Leads(1.0)(paced, np.random.default_rng(0))
+    same = (after.ecg == paced.ecg).all(axis=1)
+    assert same.mean() > 0.5
+    for at in np.flatnonzero(~same):
+        assert np.abs(after.beats[at][1:6] - BEATS[1:6]).max() < REACH
+
+
 def test_a_share_of_the_windows():
     given = make_draw(400)
     after = Leads(0.3)(given, np.random.default_rng(2))

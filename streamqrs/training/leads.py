@@ -51,10 +51,11 @@ class Leads:
             if not len(peaks):
                 continue
             height = _height(x, peaks) / max(_height(draw.ecg[i], peaks), 1e-6)
-            if height >= LEAST:
+            moved = _moved(x, peaks)
+            if height >= LEAST and np.abs(moved).max() < REACH:  # what is largest at the border is no peak
                 ecg[i] = x / np.float32(height)
                 beats[i] = beats[i].copy()
-                beats[i][inside] += _moved(x, peaks)
+                beats[i][inside] += moved
         return Draw(ecg, tuple(beats), draw.known, draw.scanned)
 
 

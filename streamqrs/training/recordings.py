@@ -29,7 +29,7 @@ FAR_S = 0.05
 the other, nobody has said."""
 
 PACED = frozenset("/f")
-"""But beats of a pacemaker, whose marks lie at the stimulus: they count from there on, as far as marks are moved."""
+"""But beats of a pacemaker, whose marks lie at the stimulus: where no R peak is near, the stimulus is learnt."""
 
 UNSURE_S = 0.15
 """So much around such a mark is unknown, in s."""
@@ -174,7 +174,9 @@ def _recording(
         x = np.nan_to_num(x, nan=float(np.nanmedian(x)))
         moved = refine_marks(x, at, record.fs)
         paced = np.isin(np.array(code, dtype="U1"), sorted(PACED))
-        far = at[(np.abs(moved - at) > FAR_S * record.fs) & ~paced]
+        is_far = np.abs(moved - at) > FAR_S * record.fs
+        moved = np.where(is_far & paced, at, moved)
+        far = at[is_far & ~paced]
         peaks = position(moved, record.fs)
         y = resample(x, record.fs)
         ecg.append(y / qrs_height(y, peaks))
