@@ -10,14 +10,17 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("wfdb")
 
+import torch
 import wfdb
 
 from streamqrs import datasets, model
 from streamqrs.cli.app import main
-from streamqrs.errors import BadRecord, StreamqrsError
+from streamqrs.errors import BadModel, BadRecord, StreamqrsError
+from streamqrs.training.export import PackageInfo, export
 from streamqrs.training.place import Place
-from streamqrs.training.pretrain import check, pretrain
+from streamqrs.training.pretrain import check, new_network, pretrain
 from streamqrs.training.settings import TrainSettings
+from streamqrs.training.unet import PRESETS, UNet
 
 QUICK = TrainSettings(steps=4, batch=2, validate_every=4, threads=1)
 
@@ -127,6 +130,29 @@ def test_a_batch_of_another_size_stands_in_the_command(tmp_path, data):
     pretrain(data, tmp_path / "here", settings=settings)
     weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("new", "here")]
     assert weights[0] == weights[1]  # whoever draws the batches
+
+
+def test_it_starts_from_the_mean_of_several_models(tmp_path, data):
+    for name, seed in (("a", 1), ("b", 2)):
+        pretrain(data, tmp_path / name, settings=replace(QUICK, seed=seed))
+    a, b, mean = (
+        new_network("base", start, 0).state_dict()
+        for start in (str(tmp_path / "a"), str(tmp_path / "b"), f"{tmp_path / 'a'}+{tmp_path / 'b'}")
+    )
+    differ = 0
+    for name, value in mean.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (a[name] + b[name]) / 2)
+            differ += not torch.equal(a[name], b[name])
+    assert differ > 10
+    with pytest.raises(BadModel, match="are of several architectures"):
+        new_network("base", f"{tmp_path / 'a'}+{seed_package(tmp_path)}", 0)
+
+
+def seed_package(folder):
+    """An untrained package of the seed's architecture."""
+    with torch.random.fork_rng():
+        return export(UNet(PRESETS["seed"]), folder, PackageInfo("small", "1", {}, {}))
 
 
 def test_several_processes_are_refused(tmp_path, data):

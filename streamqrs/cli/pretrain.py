@@ -16,7 +16,7 @@ def command(
     data: Annotated[Path, typer.Option(help="Folder with mitdb, qtdb, ludb and nstdb-noise, as PhysioNet gives them.")],
     out: Annotated[Path, typer.Option(help="Folder for the new model; must not be there.")],
     preset: Annotated[str, typer.Option(help="Architecture: base, context, large, or seed.")] = "base",
-    start: Annotated[str | None, typer.Option(help="Model to start from, in place of new weights.")] = None,
+    start: Annotated[str | None, typer.Option(help="Model to start from, or the mean of several: A+B.")] = None,
     scanner: Annotated[
         str | None, typer.Option(help="Scanners to train in, such as mixture, 3T, or mixture+flow.")
     ] = None,
