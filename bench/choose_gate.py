@@ -17,17 +17,15 @@ from pathlib import Path
 
 import numpy as np
 from choose_settings import leads, rate_of
-from numpy.lib.stride_tricks import sliding_window_view
 
 from streamqrs.evaluation import TRIGGER_S
-from streamqrs.gate import Gate
 from streamqrs.metrics import pooled, score
 from streamqrs.model import find, load
 from streamqrs.scanner import VirtualPatient
 from streamqrs.settings import Settings
+from streamqrs.training.edges import find_triggers, hear
 from streamqrs.training.scanned import VALIDATION_SEED
-from streamqrs.types import RATE, WINDOW, Probabilities
-from streamqrs.window import normalise
+from streamqrs.types import RATE, WINDOW
 
 GRID = {
     "gate_threshold": (0.75, 0.8, 0.85, 0.9),
@@ -42,29 +40,6 @@ HUM_LEADS, HUM_S, HUM = 9, 30, 1.3
 """So many leads of full length, so many seconds of each, with hum of so many QRS heights."""
 
 FAST_HEARTS, FAST_S, FAST_BPM = 6, 30, 215
-TAIL = 64
-"""Newest probabilities of each window that are kept; the gate looks at no more."""
-
-
-def edges(model, ecg, hop):
-    """Newest probabilities of the windows of a lead, shape (windows, 64)."""
-    windows = sliding_window_view(ecg.astype(np.float32), WINDOW)[::hop]
-    parts = [model(normalise(windows[at : at + 32].copy()))[:, -TAIL:].copy() for at in range(0, len(windows), 32)]
-    return np.concatenate(parts)
-
-
-def triggers(ecg, tails, settings):
-    """Times in s of the newest samples that the triggers needed."""
-    s = settings
-    gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience)
-    found, seen = [], 0
-    for k, tail in enumerate(tails):
-        stop = WINDOW + k * s.gate_hop
-        passed = gate.watch(ecg[seen:stop])
-        decided = gate.push(Probabilities(tail, stop - TAIL, stop))
-        found += [peak.known - 1 for peak in (passed, decided) if peak]
-        seen = stop
-    return np.array(found) / RATE
 
 
 def hearts():
@@ -78,13 +53,12 @@ def hearts():
 
 
 def material_of(model, data, stop, hop):
-    """Yield kind, ecg, newest probabilities, beats and spans in s."""
+    """Yield kind, what gates hear, beats and spans in s."""
 
     def heard(kind, ecg, beats, spans):
-        ecg = ecg.astype(np.float32)
         inside = [(max(a, 3.2), min(b, len(ecg) / RATE - 0.2)) for a, b in spans]
         inside = [(a, b) for a, b in inside if b > a]
-        return kind, ecg, edges(model, ecg, hop), beats[beats < len(ecg) / RATE], inside
+        return kind, hear(model, ecg, hop), beats[beats < len(ecg) / RATE], inside
 
     hummed = 0
     for kind, whole, beats, spans in leads(data):
@@ -117,8 +91,9 @@ def main():
         chosen = dict(zip(GRID, values, strict=True))
         now = Settings.of(model.settings, chosen)
         found = {kind: [] for kind in KINDS}
-        for kind, ecg, tails, beats, spans in material:
-            found[kind].append(score(beats, triggers(ecg, tails, now), TRIGGER_S, spans=spans, lead_in_s=0.0))
+        for kind, heard, beats, spans in material:
+            sent = find_triggers(heard, now).sent()
+            found[kind].append(score(beats, sent, TRIGGER_S, spans=spans, lead_in_s=0.0))
         scores = {kind: pooled(each) for kind, each in found.items()}
         wrong = {kind: 100 - one.f1 for kind, one in scores.items()} | {"off": rate_of(found["off"])}
         weighed = [(wrong[kind] + LEAST) ** weight for kind, weight in WEIGHT.items()]

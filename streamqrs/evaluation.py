@@ -7,7 +7,7 @@ the annotators' marks; timing is measured against the R peak near each mark.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ def evaluate(
     main_ms: float | None = None,
     by: By | None = None,
     gate: bool = False,
-    gate_depth: int | None = None,
+    settings: Mapping[str, Any] | None = None,
     align_ms: float | None = None,
     lead: str | int | None = None,
     workers: int | None = None,
@@ -66,8 +66,8 @@ def evaluate(
         NSTDB, scanners and families of noise in MRI-300.
     gate : bool
         Score triggers, too. This runs many more windows.
-    gate_depth : int, optional
-        Look-ahead of the gate in samples at 250 Hz. Default: the model's own.
+    settings : dict, optional
+        Of the detector, such as ``gate_depth``, over the model's own.
     align_ms : float, optional
         Hold triggers until so long after R, as ``run --align`` does. One that is known later is not sent, and counts as
         missed.
@@ -109,7 +109,7 @@ def evaluate(
             main_ms=main,
             rhythm=by == "rhythm",
             gate=gate,
-            gate_depth=gate_depth,
+            settings=settings,
             align_ms=align_ms,
         )
 
@@ -139,15 +139,14 @@ def score_record(
     main_ms: float = MAIN_MS,
     rhythm: bool = False,
     gate: bool = False,
-    gate_depth: int | None = None,
+    settings: Mapping[str, Any] | None = None,
     align_ms: float | None = None,
 ) -> RecordScore:
     """Run the streaming detector over one record and count what it found; parameters as in `evaluate`."""
     if record.beats is None:
         raise BadRecord(f"{record.name} has no marked beats: wanted is an annotation file beside it, such as .atr")
     marks, peaks = record.beats / record.rate, reference_peaks(record, item)
-    own = {} if gate_depth is None else {"gate_depth": gate_depth}
-    events = run_detector(record, model, gate=gate, **own)
+    events = run_detector(record, model, gate=gate, **(settings or {}))
     beats = [event.time for event in events if event.kind == "beat"]
     spans = item.spans(record)
     scores = {t: score(marks, beats, t / 1000, peaks_s=peaks, spans=spans) for t in tolerances_ms}
@@ -181,7 +180,7 @@ def reference_peaks(record: Record, item: Item) -> NDArray[np.float64]:
         raise BadRecord(f"{record.name} has no marked beats: wanted is an annotation file beside it, such as .atr")
     if item.exact:  # in scanner noise the peak next to a mark is anybody's
         return record.beats / record.rate
-    return refine_marks(_without_gaps(record.samples), record.beats, record.rate) / record.rate
+    return refine_marks(without_gaps(record.samples), record.beats, record.rate) / record.rate
 
 
 def normal_beats(record: Record) -> NDArray[np.bool_] | None:
@@ -210,7 +209,7 @@ def run_detector(record: Record, model: models.Model, *, gate: bool = False, **s
     return events + detector.flush()
 
 
-def _without_gaps(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def without_gaps(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Missing samples replaced by a line between those around them."""
     good = np.isfinite(samples)
     if good.all():

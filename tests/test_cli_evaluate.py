@@ -119,13 +119,13 @@ def test_triggers_that_are_held_come_at_one_delay():
     at = np.array([at for at, _ in beats])
     record = Record("x", samples, RATE, beats=at)
     at_once, held = (
-        score_record(record, load("base"), Item("x"), gate=True, gate_depth=24, align_ms=align).triggers
+        score_record(record, load("base"), Item("x"), gate=True, settings={"gate_depth": 24}, align_ms=align).triggers
         for align in (None, 72.0)
     )
     assert held.f1 == at_once.f1 > 90
     assert held.bias_ms == pytest.approx(72, abs=6)
     assert held.quantile_ms(0.05) > at_once.quantile_ms(0.05) + 4
-    too_late = score_record(record, load("base"), Item("x"), gate=True, gate_depth=24, align_ms=4.0)
+    too_late = score_record(record, load("base"), Item("x"), gate=True, settings={"gate_depth": 24}, align_ms=4.0)
     assert too_late.triggers.tp <= 1
     assert too_late.triggers.fn > 10
 

@@ -13,23 +13,24 @@ pytest.importorskip("matplotlib")
 import torch
 
 import streamqrs
-from streamqrs import model
+from streamqrs import metrics, model
 from streamqrs.datasets import MITDB_TRAIN
 from streamqrs.errors import BadModel, BadRecord, SourceNotFound, StreamqrsError
+from streamqrs.evaluation import TRIGGER_S
 from streamqrs.metrics import Score
 from streamqrs.scanner import PRESETS, VirtualPatient
 from streamqrs.training.annotated import find_patient, read_annotated
 from streamqrs.training.appraise import (
     THRESHOLDS,
     choose,
-    choose_gate_threshold,
     choose_threshold,
+    marks_of,
     score_beats,
     set_aside,
     to_settings,
 )
 from streamqrs.training.dataset import Batch
-from streamqrs.training.looks import DEPTHS
+from streamqrs.training.looks import DEPTHS, look_ahead
 from streamqrs.training.loop import train
 from streamqrs.training.parts import load_parts
 from streamqrs.training.plan import make_plan
@@ -122,9 +123,10 @@ def test_longer_looks_ahead_are_scored_at_once_and_held(made):
         assert look.at_once.tp > 20
         assert look.held.f1 >= look.at_once.f1 - 3
         assert look.held.bias_ms == pytest.approx(look.align_ms, abs=12)
-        assert f"--gate-depth {look.depth} --align {look.align_ms:g}" in (made[1] / "report.html").read_text()
-    assert np.all(np.diff([look.at_once.bias_ms for look in looks]) > 20)
-    assert np.all(np.diff([look.align_ms for look in looks]) >= 0)
+        options = f"--gate-depth {look.depth} --gate-threshold {look.choice.value:g} --align {look.align_ms:g}"
+        assert options in (made[1] / "report.html").read_text()
+    assert np.all(np.diff([look.at_once.bias_ms for look in looks]) > 8)
+    assert looks[-1].align_ms > looks[0].align_ms
 
 
 def test_the_report_stands_alone(made):
@@ -325,18 +327,20 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, few, monkeypatc
 
 def test_thresholds_are_those_of_the_detector(made):
     network, record = model.load(made[1]), made[0].plan.parts.validation[0].record
-    beats, triggers = choose_threshold(network, [record]), choose_gate_threshold(network, [record])
+    beats, looks = choose_threshold(network, [record]), look_ahead(network, [record])
     for value, score in beats.trials:
         detector = streamqrs.Detector(record.rate, network, threshold=value)
         found = score_beats(record, detector.push(record.samples) + detector.flush())
         assert found.tp > 10
         assert (found.tp, found.fp) == (score.tp, score.fp)
-    for value, score in triggers.trials[1:2]:
-        detector = streamqrs.Detector(record.rate, network, gate=True, gate_threshold=value)
+    for look in looks:
+        value, score = look.choice.trials[5]
+        detector = streamqrs.Detector(record.rate, network, gate=True, gate_depth=look.depth, gate_threshold=value)
         known = [event.known for event in detector.push(record.samples) if event.kind == "trigger"]
         assert score.tp > 10
-        assert score.tp + score.fp == sum(time >= 3 for time in known)
-    assert all(choice.value in dict(choice.trials) for choice in (beats, triggers))
+        assert metrics.score(marks_of(record), known, TRIGGER_S) == score
+        assert look.choice.value in dict(look.choice.trials)
+    assert beats.value in dict(beats.trials)
 
 
 @pytest.mark.parametrize(("lost", "value"), [(0, 0.8), (1, 0.8), (20, 0.5)])

@@ -45,6 +45,9 @@ def command(
     gate_depth: Annotated[
         int | None, typer.Option(help="Look-ahead of the gate, samples of 4 ms.  [default: the model's]")
     ] = None,
+    gate_threshold: Annotated[
+        float | None, typer.Option(help="Probability that gives a trigger.  [default: the model's]")
+    ] = None,
     align: Annotated[
         float | None, typer.Option(help="Hold triggers until so many ms after R, as `run --align` does.")
     ] = None,
@@ -57,7 +60,7 @@ def command(
     from streamqrs.evaluation import TOLERANCES_MS, TRIGGER_S, evaluate
     from streamqrs.plots import check_plot, plot_evaluation
 
-    gating.read(gate, depth=gate_depth, hop=None, align=align, deadline=None)
+    settings, _ = gating.read(gate, depth=gate_depth, threshold=gate_threshold, align=align)
     latest_ms = 1000 * TRIGGER_S[1]  # no later trigger is a true one
     if align is not None and not 0 <= align <= latest_ms:
         raise typer.BadParameter(f"--align is {align:g}: allowed are 0 to {latest_ms:g} ms")
@@ -70,7 +73,7 @@ def command(
         main_ms=tolerance_ms[0] if tolerance_ms else None,
         by=by,
         gate=gate,
-        gate_depth=gate_depth,
+        settings=settings,
         align_ms=align,
         lead=lead,
         progress=_progress,

@@ -158,9 +158,11 @@ def show_outcome(outcome: Outcome, out: Path) -> None:
         once, held = look.at_once, look.held
         waits = f"R + {decimal(look.align_ms)} ms"
         cells = [percent(once.f1), *map(decimal, (once.bias_ms, once.jitter_ms)), waits]
-        looks.append([f"{look.depth_ms} ms", *cells, percent(held.f1), decimal(held.jitter_ms)])
-    head = ["look-ahead", "F1", "after R, ms", "jitter, ms", "held until", "F1, held", "jitter, held"]
-    tables.show("triggers on validation recordings, by --gate-depth; held by --align", head, looks)
+        looks.append(
+            [f"{look.depth_ms} ms", f"{look.choice.value:g}", *cells, percent(held.f1), decimal(held.jitter_ms)]
+        )
+    head = ["look-ahead", "threshold", "F1", "after R, ms", "jitter, ms", "held until", "F1, held", "jitter, held"]
+    tables.show("triggers on validation recordings, by --gate-depth and --gate-threshold; held by --align", head, looks)
     chosen = ", ".join(f"{choice.name} {choice.value:g}" for choice in outcome.choices)
     minutes = outcome.result.elapsed_s / 60
     typer.echo(f"kept: step {outcome.result.step}, {minutes:.1f} minutes of training; chosen on validation: {chosen}")
@@ -186,7 +188,7 @@ def to_json(outcome: Outcome, out: Path) -> dict[str, Any]:
         "scores": parts,
         "settings": {choice.name: choice.value for choice in outcome.choices},
         "triggers": [
-            {"gate_depth": look.depth, "align_ms": _finite(look.align_ms)}
+            {"gate_depth": look.depth, "gate_threshold": look.choice.value, "align_ms": _finite(look.align_ms)}
             | {
                 when: {name: _finite(getattr(score, name)) for name in ("fp", "fn", "f1", "bias_ms", "jitter_ms")}
                 for when, score in (("at_once", look.at_once), ("held", look.held))

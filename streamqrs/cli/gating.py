@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def read(
-    gate: bool, *, depth: int | None, hop: int | None, align: float | None, deadline: float | None
+    gate: bool,
+    *,
+    depth: int | None = None,
+    threshold: float | None = None,
+    hop: int | None = None,
+    align: float | None = None,
+    deadline: float | None = None,
 ) -> tuple[dict[str, Any], TriggerSettings]:
     """Check the options of the gate.
 
@@ -23,9 +29,11 @@ def read(
     ----------
     gate : bool
         Whether there are triggers at all.
-    depth, hop : int or None
+    depth, hop : int, optional
         In samples at 250 Hz.
-    align, deadline : float or None
+    threshold : float, optional
+        Probability at which a trigger is given, 0 to 1.
+    align, deadline : float, optional
         In ms after R.
 
     Returns
@@ -35,11 +43,12 @@ def read(
     """
     from streamqrs.triggers import TOLERANCE_MS, TriggerSettings
 
-    given = {"--gate-depth": depth, "--gate-hop": hop, "--align": align, "--deadline": deadline}
-    named = ", ".join(name for name, value in given.items() if value is not None)
-    if named and not gate:
-        raise typer.BadParameter(f"{named} given without --gate: there are no triggers")
-    chosen = {name: value for name, value in (("gate_depth", depth), ("gate_hop", hop)) if value is not None}
+    settings = {"gate_depth": depth, "gate_threshold": threshold, "gate_hop": hop}
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    given = [f"--{name.replace('_', '-')}" for name in chosen]
+    given += [name for name, value in (("--align", align), ("--deadline", deadline)) if value is not None]
+    if given and not gate:
+        raise typer.BadParameter(f"{', '.join(given)} given without --gate: there are no triggers")
     latest = deadline
     if latest is None:
         default = TriggerSettings().deadline_ms

@@ -43,6 +43,9 @@ def command(
     gate_depth: Annotated[
         int | None, typer.Option(help="gate: look-ahead in samples at 250 Hz; more is surer and later.")
     ] = None,
+    gate_threshold: Annotated[
+        float | None, typer.Option(help="gate: probability that gives a trigger.  [default: the model's]")
+    ] = None,
     gate_hop: Annotated[int | None, typer.Option(help="gate: samples at 250 Hz from one decision to the next.")] = None,
     align: Annotated[
         float | None, typer.Option(help="gate: send each trigger exactly so many ms after R, or not at all.")
@@ -93,7 +96,9 @@ def command(
     from streamqrs.ports import open_sink, open_source
     from streamqrs.realtime import settle_collector
 
-    settings, triggers = gating.read(gate, depth=gate_depth, hop=gate_hop, align=align, deadline=deadline)
+    settings, triggers = gating.read(
+        gate, depth=gate_depth, threshold=gate_threshold, hop=gate_hop, align=align, deadline=deadline
+    )
     login = {"mqtt_version": mqtt_version, "username": username, "password_file": password_file}
     tls = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
     specs = views.choose(sink, web=web, plain=plain, as_json=as_json)

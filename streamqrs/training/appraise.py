@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamqrs.datasets import MAIN_MS, MITDB_TEST, SAME_PATIENT
 from streamqrs.detector import Detector
-from streamqrs.evaluation import CHUNK_S, TRIGGER_S, run_detector
+from streamqrs.evaluation import CHUNK_S, run_detector
 from streamqrs.metrics import Score, pooled, score
 from streamqrs.model import Model
 from streamqrs.records import Record, read_record
@@ -26,12 +26,8 @@ from streamqrs.training.recordings import Material
 from streamqrs.types import RATE, Beat, Samples
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-GATE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 LIMIT_S = 900.0
 """Seconds of each validation recording that thresholds are chosen on, at most."""
-
-GATE_LIMIT_S, GATE_RECORDS = 60.0, 10
-"""The gate asks the network 125 times a second: so many seconds of so many recordings have to do."""
 
 ORDINARY_LIMIT_S = 300.0
 
@@ -169,28 +165,6 @@ def choose_threshold(model: Model, records: Sequence[Record], ordinary: Sequence
     return choose("threshold", trials, others if ordinary else {})
 
 
-def choose_gate_threshold(model: Model, records: Sequence[Record]) -> Choice:
-    """Choose the `gate_threshold` in the same way, on the first minute of ten recordings.
-
-    The offsets of its scores are the delays of triggers.
-    """
-    own = Settings.of(model.settings)
-    triggers: dict[float, list[Score]] = {value: [] for value in GATE_THRESHOLDS}
-    for record in gate_records(records):
-        network = Remembering(model)
-        for value, scores in triggers.items():
-            beats = run(record, network, gate=True, gate_threshold=value, gate_low=min(own.gate_low, value))
-            scores.append(score(marks_of(record), [b.known for b in beats if b.kind == "trigger"], TRIGGER_S))
-    return choose("gate_threshold", triggers)
-
-
-def gate_records(records: Sequence[Record]) -> list[Record]:
-    """Cut the beginnings of some recordings, evenly spread, that triggers are scored on."""
-    return [
-        cut_record(record, GATE_LIMIT_S) for record in records[:: max(1, len(records) // GATE_RECORDS)][:GATE_RECORDS]
-    ]
-
-
 def to_settings(model: Model, choices: Sequence[Choice]) -> dict[str, Any]:
     """Detector settings of a model with the chosen thresholds; what lies above them is lowered."""
     own, chosen = Settings.of(model.settings), {choice.name: choice.value for choice in choices}
@@ -226,9 +200,9 @@ class Remembering(Model):
         return self._answers[key].copy()
 
 
-def run(record: Record, model: Model, *, gate: bool = False, **settings: float) -> list[Beat]:
+def run(record: Record, model: Model, **settings: float) -> list[Beat]:
     """Events of a streaming detector that is fed the record in chunks, with settings over the model's own."""
-    detector, size = Detector(record.rate, model, gate, **settings), round(CHUNK_S * record.rate)
+    detector, size = Detector(record.rate, model, False, **settings), round(CHUNK_S * record.rate)
     events = []
     for start in range(0, len(record.samples), size):
         events += detector.push(record.samples[start : start + size])

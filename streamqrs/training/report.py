@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from streamqrs import __version__
 from streamqrs.metrics import Score
-from streamqrs.training.appraise import GATE_RECORDS, PartScore
+from streamqrs.training.appraise import PartScore
 from streamqrs.training.curves import draw_choices, draw_learning, draw_records, draw_windows
+from streamqrs.training.looks import RECORDS
 from streamqrs.training.recipe import NO_SCANNER
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def to_html(outcome: Outcome) -> str:
             "Chosen (dotted) on the validation part, by F1 smoothed over neighbours"
             + (", less what ordinary validation recordings lose" if outcome.choices[0].ordinary else "")
             + ". Triggers are scored on the first minute of "
-            f"{_plural(min(GATE_RECORDS, len(plan.parts.validation)), 'recording')}, within −60 … +100 ms: "
+            f"{_plural(min(RECORDS, len(plan.parts.validation)), 'recording')}, within −60 … +100 ms: "
             + _trigger(outcome),
         ),
         "<h2>Triggers by look-ahead</h2>",
@@ -225,16 +226,28 @@ def _trigger(outcome: Outcome) -> str:
 
 
 def _looks(outcome: Outcome) -> str:
-    head = ["look-ahead", "missed", "false", "F1", "at once, after R", "held until", "F1", "jitter", "for run --gate"]
+    head = [
+        "look-ahead",
+        "threshold",
+        "missed",
+        "false",
+        "F1",
+        "at once, after R",
+        "held until",
+        "F1",
+        "jitter",
+        "for run --gate",
+    ]
     rows = []
     for look in outcome.looks:
         once, held = look.at_once, look.held
         counts = [str(once.fn), str(once.fp), _percent(once.f1)]
-        options = f"--gate-depth {look.depth} --align {look.align_ms:g}"
+        threshold = f"{look.choice.value:g}"
+        options = f"--gate-depth {look.depth} --gate-threshold {threshold} --align {look.align_ms:g}"
         waited = [f"R + {_ms(look.align_ms)}", _percent(held.f1), _ms(held.jitter_ms)]
-        rows.append(("", [f"{look.depth_ms} ms", *counts, _timing(once), *waited, options]))
+        rows.append(("", [f"{look.depth_ms} ms", threshold, *counts, _timing(once), *waited, options]))
     return (
-        _table(head, rows)
+        _table([*head, "for run --gate"], rows)
         + "<p class=soft>In hard noise the network knows R much better once it has seen the whole QRS complex. A "
         "scanner can make up for a constant delay, not for jitter: triggers that are held all leave at one moment "
         "after R, and those that would be late do not. The model's own look-ahead comes first.</p>"

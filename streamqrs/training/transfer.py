@@ -14,7 +14,6 @@ from pathlib import Path
 
 from streamqrs import model as models
 from streamqrs.training.appraise import (
-    choose_gate_threshold,
     choose_threshold,
     compare,
     read_ordinary,
@@ -172,10 +171,11 @@ def appraise(
     records = {part: [one.record for one in ones] for part, ones in plan.parts.items()}
     say("choosing thresholds")
     kept = set_aside(plan.replay) if plan.replay else []
-    choices = choose_threshold(after, records["validation"], kept), choose_gate_threshold(after, records["validation"])
+    beats = choose_threshold(after, records["validation"], kept)
+    say("choosing how far the gate looks ahead")
+    looks = look_ahead(after, records["validation"], threads=plan.settings.threads)
+    choices = beats, looks[0].choice
     after.settings = to_settings(after, choices)
-    say("trying longer looks ahead")
-    looks = look_ahead(after, records["validation"])
     if plan.data and (ordinary := read_ordinary(plan.data)):
         records["ordinary ECG"] = ordinary
     scores = []

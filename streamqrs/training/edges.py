@@ -1,0 +1,88 @@
+"""Edges: what a gate hears of a lead, kept, so that the network is asked once and many gates are tried on its answers.
+
+The triggers are those of the `Detector`, but that in a stretch of unusable signal it gives none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from streamqrs.gate import Gate
+from streamqrs.model import Model
+from streamqrs.quality import still
+from streamqrs.settings import Settings
+from streamqrs.triggers import TOLERANCE_MS
+from streamqrs.types import RATE, WINDOW, Probabilities, Samples
+from streamqrs.window import normalise
+
+TAIL = 96
+"""Newest probabilities of each window that are kept: a gate of up to 100 ms of look-ahead looks at no more."""
+
+AT_ONCE = 64
+"""Windows that the network is asked about at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What a gate hears of a lead.
+
+    Attributes
+    ----------
+    ecg : numpy.ndarray
+        Shape (n,), float32, 250 Hz.
+    tails : numpy.ndarray
+        Shape (windows, 96), float32: the newest probabilities of each window, the first of which ends at sample 750.
+    hop : int
+        Samples between two windows.
+    """
+
+    ecg: Samples
+    tails: NDArray[np.float32]
+    hop: int
+
+
+class Triggers(NamedTuple):
+    """Triggers of a lead, in s since its first 250 Hz sample: R peaks, and the newest samples that they needed."""
+
+    time: NDArray[np.float64]
+    known: NDArray[np.float64]
+
+    def sent(self, align_ms: float | None = None) -> NDArray[np.float64]:
+        """When they are sent: at once, or `align_ms` after R, those that are known later not at all."""
+        if align_ms is None:
+            return self.known
+        due = self.time + align_ms / 1000
+        return due[self.known <= due + TOLERANCE_MS / 1000]
+
+
+def hear(model: Model, ecg: Samples, hop: int) -> Edges:
+    """Ask a network about each window of a lead, shape (n,), 250 Hz."""
+    ecg = ecg.astype(np.float32)
+    if len(ecg) < WINDOW:
+        return Edges(ecg, np.empty((0, TAIL), np.float32), hop)
+    windows = sliding_window_view(ecg, WINDOW)[::hop]
+    tails = np.empty((len(windows), TAIL), np.float32)
+    for at in range(0, len(windows), AT_ONCE):
+        part = normalise(windows[at : at + AT_ONCE].copy())
+        tails[at : at + AT_ONCE] = model(part)[:, -TAIL:]
+        tails[at : at + AT_ONCE][still(part)[:, -TAIL:]] = 0.0
+    return Edges(ecg, tails, hop)
+
+
+def find_triggers(edges: Edges, settings: Settings) -> Triggers:
+    """Run a gate over a lead."""
+    s = settings
+    gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience)
+    found, seen = [], 0
+    for k, tail in enumerate(edges.tails):
+        stop = WINDOW + k * edges.hop
+        passed = gate.watch(edges.ecg[seen:stop])
+        decided = gate.push(Probabilities(tail, stop - TAIL, stop))
+        found += [(peak.at, peak.known - 1) for peak in (passed, decided) if peak]
+        seen = stop
+    return Triggers(*np.array(found, np.float64).reshape(-1, 2).T / RATE)
