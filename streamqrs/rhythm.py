@@ -4,7 +4,8 @@ An artefact that looks like a QRS complex to the network often stands where no b
 between two others. So each chain of candidates is scored by the log odds of its members and by the likelihood of the
 intervals between them, given the running RR interval along the chain; the best chain decides (the Viterbi algorithm).
 The likelihood has a floor, for hearts are irregular: a confident candidate is a beat wherever it stands, and a doubtful
-one is a beat where one was due.
+one is a beat where one was due. How high that floor is, each patient's own sure beats say; and after a premature beat
+the next one is as likely in its old place (a compensatory pause) as one interval later.
 
 Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
 for some seconds after one that is sure. Of a patient whose beats are known (`streamqrs.templates`), a probable one that
@@ -29,11 +30,16 @@ from streamqrs.types import Peak
 
 LONGEST_RR = 625
 """Longest interval of a chain in samples at 250 Hz (2.5 s); after a longer pause a new chain begins."""
-IRREGULAR = 0.2
-"""Share of intervals that follow no rhythm: ectopic beats, pauses, atrial fibrillation."""
+IRREGULAR, LEAST_IRREGULAR, MOST_IRREGULAR = 0.2, 0.1, 0.6
+"""Share of intervals that follow no rhythm (ectopic beats, pauses, atrial fibrillation): first guess, least, most."""
+SLOWLY = 0.02
+"""By how much each interval between two sure beats changes that share: a running mean of about fifty."""
+PREMATURE, COMPENSATED = -0.12, 0.5
+"""An interval whose log is so much shorter is of a premature beat; share of those with a compensatory pause."""
 LEAST = math.log(0.35)
 ROOT_TWO_PI = math.sqrt(2 * math.pi)
-FLOOR = math.log(IRREGULAR / math.log(2.2 / 0.35))
+WIDTH = math.log(2.2 / 0.35)
+"""Range of the log of intervals that follow no rhythm."""
 RESTART = -6.0
 """Log likelihood of a chain that begins anew, against one that goes on."""
 SURE = 6.0
@@ -63,6 +69,8 @@ class _Node:
     before: _Node | None
     rr: float | None  # running RR interval along the chain
     spread: float
+    pause: float | None = None  # log of the interval to the beat after a premature one, if there is a pause, over `rr`
+    sure: bool = False
     counts: bool = True  # is sure, or comes soon after one that is
 
 
@@ -106,6 +114,7 @@ class Rhythm:
         self.last = last
         self._seen = 0.0
         self._sure = -math.inf  # the newest sure candidate
+        self._irregular = IRREGULAR
 
     @property
     def settled(self) -> float:
@@ -121,7 +130,8 @@ class Rhythm:
         for peak in candidates:
             found += self._decide(peak.stop - 1, known)
             node = self._join(peak)
-            if self._is_sure(peak):
+            node.sure = self._is_sure(peak)
+            if node.sure:
                 self._sure = peak.at
             node.counts = self._may_count(peak) and peak.at - self._sure <= ASSURED
             self._nodes.append(node)
@@ -154,10 +164,13 @@ class Rhythm:
             interval = peak.at - node.peak.at
             if interval < self.distance:
                 break
-            score = node.score + gain + self.weight * _likelihood(interval, node.rr, node.spread)
+            score = node.score + gain + self.weight * _likelihood(interval, node, self._irregular)
             if score > best.score:
                 rr, spread = _follow(interval, node.rr, node.spread)
-                best = _Node(peak, score, node, rr, spread)
+                pause = None
+                if node.rr is not None and interval < node.rr * math.exp(PREMATURE):
+                    pause = math.log((2 * node.rr - interval) / rr)
+                best = _Node(peak, score, node, rr, spread, pause)
         return best
 
     def _decide(self, seen: float, known: int) -> list[Peak]:
@@ -172,8 +185,19 @@ class Rhythm:
             early = self.last is not None and node.peak.at - self.last < self.distance
             if node.counts and not early and self._on_best_chain(node, moment):
                 self.last = node.peak.at
+                self._learn(node)
                 found.append(Peak(node.peak.at, node.peak.probability, known))
         return found
+
+    def _learn(self, node: _Node) -> None:
+        """Learn from a beat, and the one before it, how many intervals of this heart follow no rhythm."""
+        before = node.before
+        if before is not None and before.rr is not None and node.sure and before.sure:
+            off = math.log((node.peak.at - before.peak.at) / before.rr)
+            none = self._irregular / WIDTH
+            share = none / (none + (1 - self._irregular) * _normal(off, before.spread))
+            share = self._irregular + SLOWLY * (share - self._irregular)
+            self._irregular = min(max(share, LEAST_IRREGULAR), MOST_IRREGULAR)
 
     def _wait(self, node: _Node) -> float:
         """How long a candidate waits for a better one, in samples."""
@@ -206,19 +230,26 @@ def _log_odds(p: float) -> float:
     return min(max(math.log(p / (1 - p)), -SURE), SURE)
 
 
-def _likelihood(interval: float, rr: float | None, spread: float) -> float:
-    """Log density of the log of an interval after a running RR interval: normal, with a floor for the irregular."""
+def _likelihood(interval: float, node: _Node, irregular: float) -> float:
+    """Log density of the log of an interval after a candidate: normal, with a floor for the irregular."""
     rate = 0.0
     if interval < RESTING_RR:
         fast = math.log(interval / RESTING_RR) / RESTING_SPREAD
         rate = max(-0.5 * fast * fast, FASTEST)
-    if rr is None:  # the first interval of a chain tells nothing but how fast it is
+    if node.rr is None:  # the first interval of a chain tells nothing but how fast it is
         return rate
-    off = math.log(interval / rr)
-    normal = (1 - IRREGULAR) / (spread * ROOT_TWO_PI) * math.exp(-0.5 * (off / spread) ** 2)
-    # a third of the running interval is hardly ever a heart's
-    floor = FLOOR if off >= LEAST else FLOOR + 6 * (off - LEAST)
-    return rate + math.log(normal + math.exp(floor))
+    off = math.log(interval / node.rr)
+    regular = _normal(off, node.spread)
+    if node.pause is not None:
+        regular += COMPENSATED * (_normal(off - node.pause, node.spread) - regular)
+    floor = irregular / WIDTH
+    if off < LEAST:  # a third of the running interval is hardly ever a heart's
+        floor *= math.exp(6 * (off - LEAST))
+    return rate + math.log((1 - irregular) * regular + floor)
+
+
+def _normal(x: float, spread: float) -> float:
+    return math.exp(-0.5 * (x / spread) ** 2) / (spread * ROOT_TWO_PI)
 
 
 def _follow(interval: float, rr: float | None, spread: float) -> tuple[float, float]:
@@ -228,5 +259,5 @@ def _follow(interval: float, rr: float | None, spread: float) -> tuple[float, fl
     off = math.log(interval / rr)
     if abs(off) < 0.5:
         spread += 0.1 * (min(abs(off) * 1.25, 0.35) - spread)
-        return rr * math.exp(0.25 * off), max(spread, 0.06)
+        return rr * math.exp(0.2 * off), max(spread, 0.06)
     return rr * math.exp(0.05 * max(min(off, 0.5), -0.5)), spread

@@ -63,6 +63,23 @@ def test_a_confident_premature_beat_survives():
     assert choose(beats) == [at for at, _ in beats]
 
 
+def test_after_a_premature_beat_a_compensatory_pause_is_expected_too():
+    early = 100 + 9 * 225 + 120
+    for at, p, found in ((100 + 11 * 225, 0.25, True), (early + 250, 0.25, False), (early + 250, 0.6, True)):
+        beats = [*regular(10), (early, 0.999), (at, p), *regular(4, start=at + 225)]
+        assert (at in choose(beats)) is found
+
+
+@pytest.mark.parametrize(("wide", "found"), [(0, False), (85, True)])
+def test_an_irregular_heart_has_doubtful_beats_at_odd_times(wide, found):
+    """The patient's own sure beats say how regular the heart is."""
+    rng = np.random.default_rng(1)
+    at = 100 + np.cumsum(215 + rng.uniform(-wide - 5, wide + 5, 120)).astype(int)
+    odd = int(at[-1]) + 160
+    beats = [*((int(a), 0.97) for a in at), (odd, 0.75), *regular(5, rr=215, start=odd + 215)]
+    assert (odd in choose(beats)) is found
+
+
 def test_a_doubtful_candidate_is_a_beat_where_one_was_due():
     beats = regular(10)
     doubtful = [(at, 0.3 if k == 6 else p) for k, (at, p) in enumerate(beats)]
