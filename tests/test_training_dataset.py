@@ -13,7 +13,10 @@ from streamqrs.readers import BEAT_CODES
 from streamqrs.scanner import Corruptor
 from streamqrs.training.augment import Augment, AugmentSettings, Corrupted
 from streamqrs.training.dataset import CONTEXT, LENGTH, PACED, Draw, Windows, WindowSettings, qrs_mask
+from streamqrs.training.ectopy import Ectopy
+from streamqrs.training.leads import Leads
 from streamqrs.training.noise import LEVELS_DB, MILD_DB, noise_power
+from streamqrs.training.pauses import Pauses
 from streamqrs.training.recordings import (
     LUDB_TRAIN,
     LUDB_VALIDATION,
@@ -229,6 +232,16 @@ def test_patients_with_a_pacemaker_are_drawn_more_often(paced):
     peaks = windows.pieces(np.random.default_rng(0), 400).ecg
     upside_down = np.abs(peaks.min(axis=1)) > peaks.max(axis=1)
     assert abs(upside_down.mean() - PACED / (1 + PACED)) < 0.08
+
+
+def test_no_teacher_is_heard_in_windows_of_a_pacemaker():
+    plain, other = recording(leads=1), recording(leads=1, seed=1)
+    other = replace(other, labels=tuple(("/", *codes[1:]) for codes in other.labels))
+    changes = [Leads(), Pauses(), Ectopy(), Augment()]
+    windows = Windows({"test": [plain, other]}, WindowSettings(), changes=changes)
+    drawn = windows.draw(np.random.default_rng(0), 200)
+    assert np.array_equal(drawn.taught, ~windows.pieces(np.random.default_rng(0), 200).paced)
+    assert 0.1 < drawn.taught.mean() < 0.5
 
 
 def test_flat_stretches_are_not_learnt():

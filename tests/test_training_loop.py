@@ -64,13 +64,17 @@ def test_what_a_teacher_says_stands_beside_the_marks():
         teacher.head.bias.copy_(torch.tensor([-5.0, 5.0]))  # sure of QRS complexes everywhere
     before = deepcopy(teacher.state_dict())
 
-    def nothing(rng, count):
-        ecg = rng.standard_normal((count, 750), np.float32)
-        return Batch(ecg, np.zeros_like(ecg), np.ones_like(ecg))
+    def nothing(taught):
+        def draw(rng, count):
+            ecg = rng.standard_normal((count, 750), np.float32)
+            return Batch(ecg, np.zeros_like(ecg), np.ones_like(ecg), taught)
+
+        return draw
 
     settings = replace(QUICK, steps=60, validate_every=60, learning_rate=0.02, average=0.5)
-    for one, expected in ((None, 0.0), (teacher, TAUGHT)):
-        trained = train(network(), nothing, settings, validate=steps_done, teacher=one).network
+    untaught = np.zeros(QUICK.batch, np.bool_)  # of patients with a pacemaker
+    for one, taught, expected in ((None, None, 0.0), (teacher, None, TAUGHT), (teacher, untaught, 0.0)):
+        trained = train(network(), nothing(taught), settings, validate=steps_done, teacher=one).network
         said = predict(trained, np.random.default_rng(0).standard_normal((20, 750), np.float32)).mean()
         assert said == pytest.approx(expected, abs=0.1)
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())

@@ -7,7 +7,7 @@ anew in each batch; everything follows from the random generator.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -162,7 +162,7 @@ class Augment:
         for i in _some(rng, len(x), s.dropped):
             _drop(x[i], known[i], rng)
         x[_some(rng, len(x), s.inverted)] *= -1
-        return Draw(x, tuple(beats), known, draw.scanned)
+        return replace(draw, ecg=x, beats=tuple(beats), known=known)
 
 
 class Corrupted:
@@ -194,7 +194,7 @@ class Corrupted:
             ecg[chosen] = self.corrupt(draw.ecg[chosen], [draw.beats[i] for i in chosen], rng)
         scanned = draw.scanned.copy()
         scanned[chosen] = True
-        return Draw(ecg, draw.beats, draw.known, scanned)
+        return replace(draw, ecg=ecg, scanned=scanned)
 
 
 def _some(rng: Generator, count: int, share: float) -> NDArray[np.int64]:

@@ -37,7 +37,6 @@ FASTER = 1.3
 
 KEPT = 15
 """Samples on either side of an R peak that keep their time: a heart that beats faster does not conduct faster."""
-
 SHARE = {"mitdb": 0.4, "qtdb": 0.25, "ludb": 0.35}
 """How often each database is drawn from; others as often as 0.25."""
 
@@ -97,12 +96,15 @@ class Draw:
         Shape (b, 1000), bool: where it is known whether there is a QRS.
     scanned : numpy.ndarray
         Shape (b,), bool: which have been taken into a scanner.
+    paced : numpy.ndarray, optional
+        Shape (b,), bool: which are of a patient with a pacemaker.
     """
 
     ecg: NDArray[np.float32]
     beats: tuple[NDArray[np.float64], ...]
     known: NDArray[np.bool_]
     scanned: NDArray[np.bool_]
+    paced: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,15 @@ class Batch:
         Shape (b, 750), float32, 0 (not QRS) to 1 (QRS).
     weight : numpy.ndarray
         Shape (b, 750), float32: weight of each sample in the loss, 0 where nothing is known.
+    taught : numpy.ndarray, optional
+        Shape (b,), bool: windows in which a teacher is heard; all by default. Not those of a pacemaker: where in a wide
+        complex the mark lies is a convention.
     """
 
     ecg: NDArray[np.float32]
     target: NDArray[np.float32]
     weight: NDArray[np.float32]
+    taught: NDArray[np.bool_] | None = None
 
 
 class Change(Protocol):
@@ -165,7 +171,8 @@ class Windows:
             raise ValueError("there are no recordings: at least one is needed")
         share = np.array([SHARE.get(name, 0.25) for name, part in recordings.items() if part])
         self._share = share / share.sum()
-        self._chance = [_chance(part) for part in self._databases]
+        self._paced = [np.array([_is_paced(recording) for recording in part]) for part in self._databases]
+        self._chance = [chance / chance.sum() for chance in (np.where(paced, PACED, 1.0) for paced in self._paced)]
         self._rarity = [
             [[_rarity(labels) for labels in recording.labels] for recording in part] for part in self._databases
         ]
@@ -181,11 +188,12 @@ class Windows:
         """Return `count` pieces of 1000 samples."""
         ecg = np.empty((count, LENGTH), np.float32)
         known = np.empty((count, LENGTH), np.bool_)
+        paced = np.empty(count, np.bool_)
         beats = []
         for i in range(count):
             database = int(rng.choice(len(self._databases), p=self._share))
             number = int(rng.choice(len(self._chance[database]), p=self._chance[database]))
-            recording = self._databases[database][number]
+            recording, paced[i] = self._databases[database][number], self._paced[database][number]
             lead = int(rng.integers(len(recording.ecg)))
             step = 1 + self.settings.stretch * rng.uniform(-1, 1)
             rate = rng.uniform(*FAST) if rng.random() < self.settings.hurry else 0.0
@@ -208,7 +216,7 @@ class Windows:
             r = recording.beats[lead]
             low, high = np.searchsorted(r, (at[0] - 50, at[-1] + 50))
             beats.append(np.interp(r[low:high], times, np.arange(-BEFORE, 2.0 * LENGTH)))
-        return Draw(ecg, tuple(beats), known, np.zeros(count, np.bool_))
+        return Draw(ecg, tuple(beats), known, np.zeros(count, np.bool_), paced)
 
     def finish(self, pieces: Draw) -> Batch:
         """Cut pieces to windows, normalise them, and make targets and weights."""
@@ -216,7 +224,8 @@ class Windows:
         target = qrs_mask(pieces.beats, LENGTH, s.mask)[:, CONTEXT:]
         weight = np.where(target > 0.5, s.qrs_weight, 1.0) * pieces.known[:, CONTEXT:]
         weight[:, WINDOW - s.edge_samples :] *= s.edge_weight
-        return Batch(normalise(pieces.ecg[:, CONTEXT:]), target, weight.astype(np.float32))
+        plain = None if pieces.paced is None else ~pieces.paced
+        return Batch(normalise(pieces.ecg[:, CONTEXT:]), target, weight.astype(np.float32), plain)
 
     def _start(
         self, recording: Recording, lead: int, rarity: NDArray[np.float64], step: float, rng: Generator
@@ -262,11 +271,8 @@ def qrs_mask(beats: Sequence[NDArray[np.float64]], length: int, width: int) -> N
     return mask
 
 
-def _chance(recordings: Sequence[Recording]) -> NDArray[np.float64]:
-    """Chance of each recording of a database."""
-    paced = [any(code in PACED_CODES for labels in recording.labels for code in labels) for recording in recordings]
-    chance = np.where(paced, PACED, 1.0)
-    return np.asarray(chance / chance.sum())
+def _is_paced(recording: Recording) -> bool:
+    return any(code in PACED_CODES for labels in recording.labels for code in labels)
 
 
 def _rarity(labels: Sequence[str]) -> NDArray[np.float64]:

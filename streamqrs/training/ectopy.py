@@ -7,6 +7,8 @@ and with a T wave that mostly points the other way; the beat that it forestalls 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -46,7 +48,7 @@ class Ectopy:
         ecg, beats = draw.ecg.copy(), list(draw.beats)
         for i in np.flatnonzero(rng.random(len(ecg)) < self.share):
             beats[i] = _disturb(ecg[i], beats[i], rng)
-        return Draw(ecg, tuple(beats), draw.known, draw.scanned)
+        return replace(draw, ecg=ecg, beats=tuple(beats))
 
 
 def _disturb(ecg: Samples, beats: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:

@@ -7,6 +7,8 @@ for every window, gives each heart another shape: a notch, a second R wave, a de
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -56,7 +58,7 @@ class Leads:
                 ecg[i] = x / np.float32(height)
                 beats[i] = beats[i].copy()
                 beats[i][inside] += moved
-        return Draw(ecg, tuple(beats), draw.known, draw.scanned)
+        return replace(draw, ecg=ecg, beats=tuple(beats))
 
 
 def filtered(x: Samples, rng: Generator) -> Samples:

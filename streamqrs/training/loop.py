@@ -19,6 +19,7 @@ from math import cos, pi
 from pathlib import Path
 from pickle import UnpicklingError
 
+import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor, nn
@@ -197,7 +198,7 @@ class _Training:
             if self.teacher is not None:
                 with torch.no_grad():
                     said = torch.softmax(self.teacher(ecg).float(), dim=1)[:, 1]
-                target = torch.lerp(target, said, TAUGHT)
+                target = torch.where(self._taught(batch), torch.lerp(target, said, TAUGHT), target)
             logits = self.spread(ecg)
         loss = loss_of(logits.float(), target, weight)
         if not torch.isfinite(loss):
@@ -217,6 +218,11 @@ class _Training:
                     mean.lerp_(new, 1 - decay)
                 else:
                     mean.copy_(new)
+
+    def _taught(self, batch: Batch) -> Tensor:
+        """Rows in which the teacher is heard, shape (b, 1)."""
+        taught = np.ones(len(batch.ecg), np.bool_) if batch.taught is None else batch.taught
+        return torch.from_numpy(taught).to(self.place.device)[:, None]
 
     def _validate(self, validate: Validate) -> None:
         self.scores = validate(self.average)

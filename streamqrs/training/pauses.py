@@ -8,6 +8,8 @@ are not conducted. A lead that is off shows whatever an open input picks up.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ class Pauses:
                 ecg[i], known[i], beats[i] = _pause(ecg[i], known[i], beats[i], beat, rng)
         for i in np.flatnonzero(rng.random(len(ecg)) < self.empty):
             beats[i] = _take_off(ecg[i], known[i], beats[i], rng)
-        return Draw(ecg, tuple(beats), known, draw.scanned)
+        return replace(draw, ecg=ecg, beats=tuple(beats), known=known)
 
 
 def _pause(
