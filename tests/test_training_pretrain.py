@@ -197,6 +197,25 @@ def run(capsys, *arguments):
     return stopped.value.code, output.out, output.err
 
 
+def test_command_with_a_teacher_and_from_a_mean(tmp_path, data, capsys):
+    given = ("--data", data, "--steps", 2, "--batch", 2, "--threads", 1)
+    code, out, _ = run(capsys, *given, "--out", tmp_path / "taught", "--preset", "context", "--teacher", "base")
+    assert (code, out.count("\n")) == (0, 1)
+    training = json.loads((tmp_path / "taught" / "context.json").read_text())["training"]
+    assert "--preset context --teacher base --steps 2 --batch 2" in training["command"]
+    both = f"{tmp_path / 'taught'}+base"
+    code, _, err = run(capsys, *given, "--out", tmp_path / "mean", "--start", both, "--name", "mean")
+    assert code == 0, err
+    assert f"--start {both} " in json.loads((tmp_path / "mean" / "mean.json").read_text())["training"]["command"]
+    for wrong in (("--start", "base+nothing"), ("--teacher", "nothing")):
+        code, _, err = run(capsys, *given, "--out", tmp_path / "none", *wrong)
+        assert code == 1
+        assert err.splitlines()[1:] == [
+            "streamqrs: no model 'nothing': allowed are base, mri, or a model's folder, .json or .onnx file"
+        ]
+        assert not list(tmp_path.glob("none*"))
+
+
 def test_command(tmp_path, data, capsys):
     code, out, err = run(
         capsys, "--data", data, "--out", tmp_path / "new", "--preset", "seed", "--steps", 2, "--threads", 1

@@ -105,6 +105,8 @@ def pretrain(
     if place is not None and place.world > 1:
         raise ValueError(f"{place.world} processes pretrain: allowed is one, finetune shares its work among several")
     check(data, out, preset, minutes)
+    network = new_network(preset, start, settings.seed)
+    master = load_network(find_base(teacher)) if teacher is not None else None
     material = load_material(data)
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
@@ -117,7 +119,6 @@ def pretrain(
     plain = Augment(noise=material.noise[:, :split], remains=others)
     rooms = [make_scanner(scanner, settings.seed, data, without)] if scanner else []
     windows = Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), *rooms, plain])
-    network = new_network(preset, start, settings.seed)
     planned = part / "steps"
     if minutes is not None:
         if not planned.exists():
@@ -131,7 +132,7 @@ def pretrain(
         progress=progress,
         checkpoint=part / CHECKPOINT,
         keep_last=True,
-        teacher=load_network(find_base(teacher)) if teacher is not None else None,
+        teacher=master,
         place=place,
     )
     name = name or preset
