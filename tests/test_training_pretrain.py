@@ -16,7 +16,7 @@ import wfdb
 from streamqrs import datasets, model
 from streamqrs.cli.app import main
 from streamqrs.errors import BadModel, BadRecord, StreamqrsError
-from streamqrs.training.export import PackageInfo, export
+from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.place import Place
 from streamqrs.training.pretrain import check, new_network, pretrain
 from streamqrs.training.settings import TrainSettings
@@ -172,6 +172,8 @@ def test_what_cannot_work_is_refused_before_anything_is_read(tmp_path, data):
         check(data, tmp_path / "new", "huge", None)
     with pytest.raises(ValueError, match="minutes are 0: allowed are above 0"):
         check(data, tmp_path / "new", "base", 0)
+    with pytest.raises(ValueError, match="steps are 0 and there is no model to start from: allowed are 1 and more"):
+        pretrain(data, tmp_path / "new", settings=replace(QUICK, steps=0))
     with pytest.raises(FileExistsError, match="there already"):
         check(data, tmp_path, "base", None)
     with pytest.raises(FileNotFoundError, match="is no folder"):
@@ -204,9 +206,16 @@ def test_command_with_a_teacher_and_from_a_mean(tmp_path, data, capsys):
     training = json.loads((tmp_path / "taught" / "context.json").read_text())["training"]
     assert "--preset context --teacher base --steps 2 --batch 2" in training["command"]
     both = f"{tmp_path / 'taught'}+base"
-    code, _, err = run(capsys, *given, "--out", tmp_path / "mean", "--start", both, "--name", "mean")
+    code, out, err = run(
+        capsys, "--data", data, "--steps", 0, "--out", tmp_path / "mean", "--start", both, "--name", "mean"
+    )
     assert code == 0, err
-    assert f"--start {both} " in json.loads((tmp_path / "mean" / "mean.json").read_text())["training"]["command"]
+    assert "step 0 (f1 " in out
+    written = load_network(tmp_path / "mean" / "mean.json").state_dict()
+    assert all(torch.equal(value, written[name]) for name, value in new_network("base", both, 0).state_dict().items())
+    assert (
+        f"--start {both} --steps 0 " in json.loads((tmp_path / "mean" / "mean.json").read_text())["training"]["command"]
+    )
     for wrong in (("--start", "base+nothing"), ("--teacher", "nothing")):
         code, _, err = run(capsys, *given, "--out", tmp_path / "none", *wrong)
         assert code == 1
@@ -231,7 +240,7 @@ def test_command(tmp_path, data, capsys):
     [
         (["--data", "nowhere", "--out", "new"], 1, "no training data in nowhere"),
         (["--data", ".", "--out", "."], 1, ". is there already"),
-        (["--data", ".", "--out", "new", "--steps", "0"], 2, "steps is 0: allowed are 1 and more"),
+        (["--data", ".", "--out", "new", "--steps", "-1"], 2, "steps is -1: allowed are 0 and more"),
         (["--data", ".", "--out", "new", "--steps", "5", "--minutes", "5"], 2, "allowed is one of them"),
         (["--data", ".", "--out", "new", "--preset", "huge"], 2, "allowed are base, context, large, seed"),
     ],

@@ -25,7 +25,7 @@ def command(
         str | None, typer.Option(help="Model that teaches, a larger one: its answers stand beside the marks.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; the preset's by default.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Batches; 6000 by default.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Batches; 6000 by default. 0: write what it starts from.")] = None,
     batch: Annotated[int, typer.Option(help="Windows in a batch.")] = 64,
     minutes: Annotated[float | None, typer.Option(help="Train for about this long instead.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest; 0.001 by default.")] = None,

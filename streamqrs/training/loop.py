@@ -164,6 +164,8 @@ class _Training:
         own = (self.place.rank,) if self.place.world > 1 else ()
         with Ahead(draw, self.place.share(s.batch), s.workers, lambda step: (s.seed, step, *own)) as ahead:
             over = self.step >= s.steps or self._is_out_of_patience()
+            if not s.steps:
+                self._validate(validate)
             while not over:
                 start = time.monotonic()
                 self._learn(ahead.take(self.step, s.steps))

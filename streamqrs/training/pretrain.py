@@ -105,6 +105,8 @@ def pretrain(
     if place is not None and place.world > 1:
         raise ValueError(f"{place.world} processes pretrain: allowed is one, finetune shares its work among several")
     check(data, out, preset, minutes)
+    if not settings.steps and start is None:
+        raise ValueError("steps are 0 and there is no model to start from: allowed are 1 and more")
     network = new_network(preset, start, settings.seed)
     master = load_network(find_base(teacher)) if teacher is not None else None
     material = load_material(data)

@@ -14,7 +14,7 @@ class TrainSettings:
     Attributes
     ----------
     steps : int
-        Batches in all.
+        Batches in all; 0: the weights stay as they are, and are validated.
     batch : int
         Windows in a batch.
     learning_rate : float
@@ -53,11 +53,9 @@ class TrainSettings:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "validate_every", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: allowed are 1 and more")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}: allowed are 0 and more")
+        for name, least in (("steps", 0), ("batch", 1), ("validate_every", 1), ("threads", 1), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: allowed are {least} and more")
         if self.precision not in {"float32", "bfloat16"}:
             raise ValueError(f"precision is {self.precision!r}: allowed are float32, bfloat16")
         if not 0 < self.learning_rate <= 1:
