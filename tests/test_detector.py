@@ -116,7 +116,7 @@ def test_every_trigger_is_confirmed_or_withdrawn_once_and_within_a_second():
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_heart_at_215_is_found_and_triggered(seed):
-    """No cap on the heart rate below 220: a patient of 200 beats per minute, played faster; one may be missed."""
+    """No cap on the heart rate below 220: a patient of 200 beats per minute, played faster."""
     patient = VirtualPatient(500, seed, heart_rate=200)
     ecg = patient.read(25 * 500)
     rate = 500 * 215 / 200
@@ -128,9 +128,8 @@ def test_a_heart_at_215_is_found_and_triggered(seed):
         times = np.array([b.time for b in events if b.kind == kind and truth[0] - 0.1 < b.time < truth[-1] + 0.1])
         off = np.abs(times[:, None] - truth)
         assert off.min(axis=1).max() < 0.06  # none is false
-        missed = int((off.min(axis=0) > 0.06).sum())
-        assert missed == 0 if kind == "beat" else missed <= 1
-        assert len(times) == len(truth) - missed
+        assert off.min(axis=0).max() < 0.06
+        assert len(times) == len(truth)
     assert np.median([b.heart_rate for b in events if b.kind == "beat" and b.heart_rate]) > 205
 
 
