@@ -70,6 +70,7 @@ class _Node:
     rr: float | None  # running RR interval along the chain
     spread: float
     pause: float | None = None  # log of the interval to the beat after a premature one, if there is a pause, over `rr`
+    most: float = math.inf  # score that the likeliest next interval would lead to
     sure: bool = False
     counts: bool = True  # is sure, or comes soon after one that is
 
@@ -160,10 +161,10 @@ class Rhythm:
             gone.before = None
             self._anew = max(self._anew, gone.score + RESTART * self.weight)
         best = _Node(peak, self._anew + gain, None, None, SPREAD)
-        for node in self._nodes:
+        for node in reversed(self._nodes):
             interval = peak.at - node.peak.at
-            if interval < self.distance:
-                break
+            if interval < self.distance or node.most + gain <= best.score:
+                continue
             score = node.score + gain + self.weight * _likelihood(interval, node, self._irregular)
             if score > best.score:
                 rr, spread = _follow(interval, node.rr, node.spread)
@@ -171,6 +172,7 @@ class Rhythm:
                 if node.rr is not None and interval < node.rr * math.exp(PREMATURE):
                     pause = math.log((2 * node.rr - interval) / rr)
                 best = _Node(peak, score, node, rr, spread, pause)
+        best.most = best.score + self.weight * _most(best)
         return best
 
     def _decide(self, seen: float, known: int) -> list[Peak]:
@@ -210,9 +212,11 @@ class Rhythm:
         return max(shortest, min(0.5 * node.rr, self.patience))
 
     def _on_best_chain(self, node: _Node, moment: float) -> bool:
-        end: _Node | None = max(self._nodes, key=lambda other: self._ended(other, moment))
-        if end is not None and self._ended(end, moment) < self._anew:
-            return False
+        end: _Node | None = None
+        best = self._anew
+        for other in reversed(self._nodes):
+            if other.score >= best and (score := self._ended(other, moment)) >= best:
+                end, best = other, score
         while end is not None and end.peak.at > node.peak.at:
             end = end.before
         return end is node
@@ -246,6 +250,13 @@ def _likelihood(interval: float, node: _Node, irregular: float) -> float:
     if off < LEAST:  # a third of the running interval is hardly ever a heart's
         floor *= math.exp(6 * (off - LEAST))
     return rate + math.log((1 - irregular) * regular + floor)
+
+
+def _most(node: _Node) -> float:
+    """Upper bound of the log density after a candidate, however many intervals are irregular."""
+    if node.rr is None:
+        return 0.0
+    return math.log((1 - LEAST_IRREGULAR) * _normal(0.0, node.spread) + MOST_IRREGULAR / WIDTH)
 
 
 def _normal(x: float, spread: float) -> float:
