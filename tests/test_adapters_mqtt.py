@@ -98,7 +98,8 @@ class Subscriber:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.heard = []
         self._changed = threading.Condition()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
         broker.wait_for_log(rf"{name} \d ")  # subscribed
 
     def _listen(self):
@@ -114,6 +115,7 @@ class Subscriber:
     def __exit__(self, *_):
         self._process.kill()
         self._process.wait()
+        self._thread.join()  # it reads to the end of the pipe first
         self._process.stdout.close()
 
     def until(self, condition):

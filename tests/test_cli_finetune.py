@@ -45,7 +45,7 @@ def test_a_table_and_a_model_that_can_be_used(tmp_path, data, capsys):
     assert [line.split()[:2] for line in lines[2:6]] == [
         ["validation", "base"], ["validation", "mine"], ["test", "base"], ["test", "mine"],
     ]  # fmt: skip
-    assert "triggers on validation recordings, by --gate-depth; held by --align" in lines
+    assert "triggers on validation recordings, by --gate-depth and --gate-threshold; held by --align" in lines
     assert lines[-1].endswith(f"streamqrs run --source lsl --model {out}")
     assert "patients from names of files" in said
     assert "split by patient at random (seed 0): 1 finetune, 1 validation, 1 test" in said
@@ -72,7 +72,7 @@ def test_figures_as_json(tmp_path, data, capsys):
     assert code == 0, said
     values = json.loads(text)
     assert values["model"] == "other"
-    assert [look["gate_depth"] for look in values["triggers"]][1:] == [18, 24]
+    assert [look["gate_depth"] for look in values["triggers"]][1:] == [14, 18, 24]
     assert set(values["scores"]) == {"validation", "test"}
     after = values["scores"]["test"]["after"]
     assert after["tp"] + after["fn"] == after["beats"] > 5
