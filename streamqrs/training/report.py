@@ -247,7 +247,7 @@ def _looks(outcome: Outcome) -> str:
         waited = [f"R + {_ms(look.align_ms)}", _percent(held.f1), _ms(held.jitter_ms)]
         rows.append(("", [f"{look.depth_ms} ms", threshold, *counts, _timing(once), *waited, options]))
     return (
-        _table([*head, "for run --gate"], rows)
+        _table(head, rows)
         + "<p class=soft>In hard noise the network knows R much better once it has seen the whole QRS complex. A "
         "scanner can make up for a constant delay, not for jitter: triggers that are held all leave at one moment "
         "after R, and those that would be late do not. The model's own look-ahead comes first.</p>"
