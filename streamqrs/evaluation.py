@@ -156,7 +156,9 @@ def score_record(
     }
     triggers = normal = None
     if gate:
-        known = trigger_times([event for event in events if event.kind == "trigger"], align_ms)
+        given = [(event.time, event.known) for event in events if event.kind == "trigger"]
+        at, newest = np.array(given, np.float64).reshape(-1, 2).T
+        known = trigger_times(at, newest, align_ms)
         triggers = score(peaks, known, TRIGGER_S, spans=spans)
         normal = score(peaks, known, TRIGGER_S, spans=spans, only=normal_beats(record))
     return RecordScore(
@@ -188,15 +190,15 @@ def normal_beats(record: Record) -> NDArray[np.bool_] | None:
     return None if record.labels is None else np.array([label == NORMAL for label in record.labels])
 
 
-def trigger_times(triggers: Sequence[Beat], align_ms: float | None) -> list[float]:
+def trigger_times(time: NDArray[np.float64], known: NDArray[np.float64], align_ms: float | None) -> NDArray[np.float64]:
     """When triggers are sent: as soon as they are known, or `align_ms` after R, those that are known later not at all.
 
-    All times are in s on the source clock.
+    All times are in s on the source clock: R peaks, and the newest samples that were needed, both of shape (k,).
     """
     if align_ms is None:
-        return [event.known for event in triggers]
-    due = [event.time + align_ms / 1000 for event in triggers]
-    return [at for event, at in zip(triggers, due, strict=True) if event.known <= at + TOLERANCE_MS / 1000]
+        return known
+    due = time + align_ms / 1000
+    return due[known <= due + TOLERANCE_MS / 1000]
 
 
 def run_detector(record: Record, model: models.Model, *, gate: bool = False, **settings: Any) -> list[Beat]:

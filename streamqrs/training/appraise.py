@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamqrs.datasets import MAIN_MS, MITDB_TEST, SAME_PATIENT
-from streamqrs.detector import Detector
-from streamqrs.evaluation import CHUNK_S, run_detector
+from streamqrs.evaluation import run_detector
 from streamqrs.metrics import Score, pooled, score
 from streamqrs.model import Model
 from streamqrs.records import Record, read_record
@@ -180,7 +179,7 @@ def _try(model: Model, records: Sequence[Record]) -> dict[float, list[Score]]:
     for record in records:
         record, network = cut_record(record, LIMIT_S), Remembering(model)
         for value, scores in found.items():
-            beats = run(record, network, threshold=value, low=min(own.low, value))
+            beats = run_detector(record, network, threshold=value, low=min(own.low, value))
             scores.append(score_beats(record, beats))
     return found
 
@@ -198,15 +197,6 @@ class Remembering(Model):
         if key not in self._answers:
             self._answers[key] = super().__call__(windows)
         return self._answers[key].copy()
-
-
-def run(record: Record, model: Model, **settings: float) -> list[Beat]:
-    """Events of a streaming detector that is fed the record in chunks, with settings over the model's own."""
-    detector, size = Detector(record.rate, model, False, **settings), round(CHUNK_S * record.rate)
-    events = []
-    for start in range(0, len(record.samples), size):
-        events += detector.push(record.samples[start : start + size])
-    return events + detector.flush()
 
 
 def choose(name: str, found: dict[float, list[Score]], ordinary: dict[float, list[Score]] | None = None) -> Choice:

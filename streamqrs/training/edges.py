@@ -12,11 +12,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from streamqrs.evaluation import trigger_times
 from streamqrs.gate import Gate
 from streamqrs.model import Model
 from streamqrs.quality import still
 from streamqrs.settings import Settings
-from streamqrs.triggers import TOLERANCE_MS
 from streamqrs.types import RATE, WINDOW, Probabilities, Samples
 from streamqrs.window import normalise
 
@@ -53,11 +53,8 @@ class Triggers(NamedTuple):
     known: NDArray[np.float64]
 
     def sent(self, align_ms: float | None = None) -> NDArray[np.float64]:
-        """When they are sent: at once, or `align_ms` after R, those that are known later not at all."""
-        if align_ms is None:
-            return self.known
-        due = self.time + align_ms / 1000
-        return due[self.known <= due + TOLERANCE_MS / 1000]
+        """When they are sent, see `streamqrs.evaluation.trigger_times`."""
+        return trigger_times(self.time, self.known, align_ms)
 
 
 def hear(model: Model, ecg: Samples, hop: int) -> Edges:
