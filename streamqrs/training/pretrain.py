@@ -165,8 +165,8 @@ def pretrain(
 def new_network(preset: str, start: str | None, seed: int) -> UNet:
     """Make a network with the weights of a model, with the mean of several models' weights, or with new ones.
 
-    Models that were trained on from the same one differ in what they got wrong; the mean of their weights hears better
-    than each of them, and costs no more to run.
+    Models that were trained on from the same one differ in what they got wrong; the mean of their weights mostly hears
+    better than each of them, and costs no more to run.
 
     References
     ----------
