@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import mul
+
 import numpy as np
 
 from streamqrs.types import Peak, Probabilities
@@ -101,8 +103,9 @@ class Peaks:
         for p in values:
             hill.append(p)
             if low is None:
-                top = max(top, p)
-                if p < DIP * top:
+                if p > top:
+                    top = p
+                elif p < DIP * top:
                     low, low_at = p, len(hill) - 1
             elif p < low:
                 low, low_at = p, len(hill) - 1
@@ -133,12 +136,12 @@ class Peaks:
         if self._given:
             return []
         self._given = True
-        p = np.array(self._hill[:size])
-        top, least = int(p.argmax()), 0.5 * self._top
-        below = np.flatnonzero(p < least)
-        split = int(below.searchsorted(top))
-        first = int(below[split - 1]) + 1 if split else 0
-        end = int(below[split]) if split < len(below) else size
-        upper = p[first:end]
-        centre = first + float(upper.dot(np.arange(len(upper)))) / float(upper.sum())
+        p, least = self._hill, 0.5 * self._top
+        first = p.index(max(p[:size]))
+        end = first + 1
+        while first and p[first - 1] >= least:
+            first -= 1
+        while end < size and p[end] >= least:
+            end += 1
+        centre = sum(map(mul, range(first, end), p[first:end])) / sum(p[first:end])
         return [Peak(self._start + centre, self._top, self._known, self._start + size)]

@@ -4,8 +4,10 @@ An artefact that looks like a QRS complex to the network often stands where no b
 between two others. So each chain of candidates is scored by the log odds of its members and by the likelihood of the
 intervals between them, given the running RR interval along the chain; the best chain decides (the Viterbi algorithm).
 The likelihood has a floor, for hearts are irregular: a confident candidate is a beat wherever it stands, and a doubtful
-one is a beat where one was due. How high that floor is, each patient's own sure beats say; and after a premature beat
-the next one is as likely in its old place (a compensatory pause) as one interval later.
+one is a beat where one was due. How high that floor is, each patient's own sure beats say. After a premature beat the
+next one is as likely in its old place (a compensatory pause) as one interval later; and the more premature beats there
+were along a chain, the likelier is another one as long after the beat before it as the last one was (fixed coupling):
+in bigeminy every second beat is expected early.
 
 Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
 for some seconds after one that is sure. Of a patient whose beats are known (`streamqrs.templates`), a probable one that
@@ -18,6 +20,7 @@ back.
 References
 ----------
 Viterbi, "Error bounds for convolutional codes", IEEE Trans. Inf. Theory 13, 1967.
+Langendorf, Pick, Winternitz, "Mechanisms of intermittent ventricular bigeminy", Circulation 11, 1955 (coupling).
 """
 
 from __future__ import annotations
@@ -36,6 +39,10 @@ SLOWLY = 0.02
 """By how much each interval between two sure beats changes that share: a running mean of about fifty."""
 PREMATURE, COMPENSATED = -0.12, 0.5
 """An interval whose log is so much shorter is of a premature beat; share of those with a compensatory pause."""
+SHORTEST_COUPLING = 95
+"""Shortest interval to a premature beat, in samples (380 ms), that another one is expected after: no T wave's."""
+OFTEN, MOST_OFTEN = 0.15, 0.8
+"""By how much each beat changes the share of premature ones along a chain; the largest share that is expected."""
 LEAST = math.log(0.35)
 ROOT_TWO_PI = math.sqrt(2 * math.pi)
 WIDTH = math.log(2.2 / 0.35)
@@ -45,7 +52,8 @@ RESTART = -6.0
 SURE = 6.0
 """Log odds are cut here: nothing counts as more certain."""
 RESTING_RR, RESTING_SPREAD, FASTEST = 200, 0.3, -1.5
-"""Below 200 samples (75 beats per minute) an interval loses likelihood, as a normal law of its log; at most so much.
+"""Below 200 samples (75 beats per minute) the mean of two intervals loses likelihood, as a normal law of its log, at
+most so much: one early beat does not make a heart fast.
 
 Without it, two waves in each heartbeat would make as good a rhythm, twice as fast, as one."""
 TAIL = 15
@@ -69,7 +77,10 @@ class _Node:
     before: _Node | None
     rr: float | None  # running RR interval along the chain
     spread: float
+    interval: float | None = None  # to the candidate before it
     pause: float | None = None  # log of the interval to the beat after a premature one, if there is a pause, over `rr`
+    coupling: float | None = None  # interval to the last premature beat along the chain
+    often: float = 0.0  # share of premature beats among those that follow beats in their time
     most: float = math.inf  # score that the likeliest next interval would lead to
     sure: bool = False
     counts: bool = True  # is sure, or comes soon after one that is
@@ -160,20 +171,20 @@ class Rhythm:
             gone = self._nodes.popleft()
             gone.before = None
             self._anew = max(self._anew, gone.score + RESTART * self.weight)
-        best = _Node(peak, self._anew + gain, None, None, SPREAD)
+        best, score = None, self._anew + gain
         for node in reversed(self._nodes):
             interval = peak.at - node.peak.at
-            if interval < self.distance or node.most + gain <= best.score:
+            if interval < self.distance or node.most + gain <= score:
                 continue
-            score = node.score + gain + self.weight * _likelihood(interval, node, self._irregular)
-            if score > best.score:
-                rr, spread = _follow(interval, node.rr, node.spread)
-                pause = None
-                if node.rr is not None and interval < node.rr * math.exp(PREMATURE):
-                    pause = math.log((2 * node.rr - interval) / rr)
-                best = _Node(peak, score, node, rr, spread, pause)
-        best.most = best.score + self.weight * _most(best)
-        return best
+            now = node.score + gain + self.weight * _likelihood(interval, node, self._irregular)
+            if now > score:
+                best, score = node, now
+        if best is None:
+            node = _Node(peak, score, None, None, SPREAD)
+        else:
+            node = _follow(peak, score, peak.at - best.peak.at, best)
+        node.most = score + self.weight * _most(node)
+        return node
 
     def _decide(self, seen: float, known: int) -> list[Peak]:
         """Settle the waiting candidates whose time is over when everything before `seen` is known."""
@@ -237,8 +248,9 @@ def _log_odds(p: float) -> float:
 def _likelihood(interval: float, node: _Node, irregular: float) -> float:
     """Log density of the log of an interval after a candidate: normal, with a floor for the irregular."""
     rate = 0.0
-    if interval < RESTING_RR:
-        fast = math.log(interval / RESTING_RR) / RESTING_SPREAD
+    mean = interval if node.interval is None else 0.5 * (interval + node.interval)
+    if mean < RESTING_RR:
+        fast = math.log(mean / RESTING_RR) / RESTING_SPREAD
         rate = max(-0.5 * fast * fast, FASTEST)
     if node.rr is None:  # the first interval of a chain tells nothing but how fast it is
         return rate
@@ -246,6 +258,9 @@ def _likelihood(interval: float, node: _Node, irregular: float) -> float:
     regular = _normal(off, node.spread)
     if node.pause is not None:
         regular += COMPENSATED * (_normal(off - node.pause, node.spread) - regular)
+    elif node.coupling is not None:
+        again = _normal(math.log(interval / node.coupling), node.spread)
+        regular += min(node.often, MOST_OFTEN) * (again - regular)
     floor = irregular / WIDTH
     if off < LEAST:  # a third of the running interval is hardly ever a heart's
         floor *= math.exp(6 * (off - LEAST))
@@ -263,12 +278,23 @@ def _normal(x: float, spread: float) -> float:
     return math.exp(-0.5 * (x / spread) ** 2) / (spread * ROOT_TWO_PI)
 
 
-def _follow(interval: float, rr: float | None, spread: float) -> tuple[float, float]:
-    """Running RR interval and its spread after one more interval."""
+def _follow(peak: Peak, score: float, interval: float, node: _Node) -> _Node:
+    """Go on with a chain after a node: what its running RR interval, its spread and its premature beats are then."""
+    rr, spread, pause, coupling, often = node.rr, node.spread, None, node.coupling, node.often
     if rr is None:
-        return interval, SPREAD
-    off = math.log(interval / rr)
-    if abs(off) < 0.5:
-        spread += 0.1 * (min(abs(off) * 1.25, 0.35) - spread)
-        return rr * math.exp(0.2 * off), max(spread, 0.06)
-    return rr * math.exp(0.05 * max(min(off, 0.5), -0.5)), spread
+        return _Node(peak, score, node, interval, SPREAD, interval)
+    off = unexplained = math.log(interval / rr)
+    early = off < PREMATURE
+    if node.pause is not None:
+        unexplained = min(off, off - node.pause, key=abs)
+    else:
+        often += OFTEN * (early - often)
+        if coupling is not None:
+            unexplained = min(off, math.log(interval / coupling), key=abs)
+    if abs(unexplained) < 0.5:
+        spread = max(spread + 0.1 * (min(abs(unexplained) * 1.25, 0.35) - spread), 0.06)
+    follows = rr * math.exp(0.2 * off if abs(off) < 0.5 else 0.05 * max(min(off, 0.5), -0.5))
+    if early:
+        pause = math.log((2 * rr - interval) / follows)
+        coupling = interval if interval >= SHORTEST_COUPLING else coupling
+    return _Node(peak, score, node, follows, spread, interval, pause, coupling, often)

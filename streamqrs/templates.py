@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,9 @@ HELD = 6 * RATE
 BAND = signal.firwin(2 * TAPS + 1, (4, 32), pass_zero=False, fs=RATE)
 BAND -= BAND.sum() * np.hamming(2 * TAPS + 1) / np.hamming(2 * TAPS + 1).sum()
 """The filter, symmetric; neither a constant nor a slope passes."""
+
+MOST_SAID = 64
+"""Candidates from which on those that are no longer held are forgotten."""
 
 SURE = 0.95
 """Probability from which a beat is learnt from."""
@@ -132,10 +135,16 @@ class Templates:
         """Return candidates with the probability that they have now."""
         if not self.weight or not peaks:
             return peaks
-        self._said = {at: p for at, p in self._said.items() if at > self._stop - HELD}
+        if len(self._said) > MOST_SAID:
+            self._said = {at: p for at, p in self._said.items() if at > self._stop - HELD}
         self._said |= {peak.at: peak.probability for peak in peaks}
         known = [one for one in self._templates if one.count >= ENOUGH]
-        return [self._weighed(peak, known) for peak in peaks] if known else peaks
+        if not known:
+            return peaks
+        match, height, _ = _compare(np.concatenate([self._pieces(peak) for peak in peaks]), known)
+        off = np.log(np.maximum(height, 1e-9) / [one.height for one in known]) / SPREAD
+        likeness = (np.maximum(match, 0.0) ** 2 * np.exp(-0.5 * off**2)).max(axis=1).tolist()
+        return [self._weighed(peak, like) for peak, like in zip(peaks, likeness, strict=True)]
 
     def learn(self, beats: list[Peak]) -> None:
         """Learn from beats that are confirmed, if the network was sure of them."""
@@ -143,17 +152,13 @@ class Templates:
             if self._said.get(beat.at, 0.0) >= SURE:
                 self._learn(beat)
 
-    def _weighed(self, peak: Peak, known: list[_Template]) -> Peak:
-        pieces = self._pieces(peak)
-        match, height, _ = _compare(pieces, known)
-        off = np.log(np.maximum(height, 1e-9) / [one.height for one in known]) / SPREAD
-        likeness = float((np.maximum(match, 0.0) ** 2 * np.exp(-0.5 * off**2)).max())
+    def _weighed(self, peak: Peak, likeness: float) -> Peak:
         odds = _log_odds(peak.probability) + self.weight * (LIKE * likeness - UNLIKE)
-        return replace(peak, probability=1 / (1 + math.exp(-odds)), likeness=likeness)
+        return Peak(peak.at, 1 / (1 + math.exp(-odds)), peak.known, peak.stop, likeness)
 
     def _learn(self, beat: Peak) -> None:
         pieces = self._pieces(beat)
-        match, height, place = _compare(pieces, self._templates)
+        match, height, place = (x.reshape(-1) for x in _compare(pieces, self._templates))
         known = [one for one in self._templates if one.count >= ENOUGH]
         fits = max((m for m, one in zip(match.tolist(), self._templates, strict=True) if one in known), default=1.0)
         self._strange = self._strange + 1 if fits < OTHER else 0
@@ -191,14 +196,16 @@ class Templates:
 
 
 def _compare(pieces: Floats, templates: list[_Template]) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """For each template the best correlation with a piece, the height of that piece, and which one it is."""
+    """For each candidate, 11 pieces, and each template: the best correlation, that piece's height, and which it is."""
+    count = len(pieces) // (2 * PLAY + 1)
     if not templates:
-        return np.empty(0), np.empty(0), np.empty(0, np.int64)
+        return np.empty((count, 0)), np.empty((count, 0)), np.empty((count, 0), np.int64)
     height = pieces @ np.array([one.shape for one in templates]).T
     match = height / np.maximum(np.sqrt(np.einsum("ij,ij->i", pieces, pieces)), 1e-12)[:, None]
-    place = match.argmax(axis=0)
-    each = np.arange(len(templates))
-    return match[place, each], height[place, each], place
+    height, match = (x.reshape(count, 2 * PLAY + 1, len(templates)) for x in (height, match))
+    place = match.argmax(axis=1)
+    best = (np.arange(count)[:, None], place, np.arange(len(templates)))
+    return match[best], height[best], place
 
 
 def _unit(x: Floats) -> Floats:

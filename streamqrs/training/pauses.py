@@ -38,7 +38,7 @@ class Pauses:
         besides what later changes add.
     """
 
-    def __init__(self, share: float = 0.06, empty: float = 0.06) -> None:
+    def __init__(self, share: float = 0.06, empty: float = 0.1) -> None:
         for name, value in (("share", share), ("empty", empty)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value:g}: allowed are 0 to 1")

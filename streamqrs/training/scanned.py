@@ -13,7 +13,7 @@ from streamqrs.scanner import Corruptor, corrupt, read_sequences
 from streamqrs.training.augment import Corrupted
 from streamqrs.types import RATE, Samples
 
-SHARE = 0.65
+SHARE = 0.6
 """Of the windows; all others stay ordinary ECG, so that it is not forgotten."""
 
 VALIDATION_SEED = 900_000
