@@ -26,7 +26,7 @@ from streamqrs.window import Windower
 
 Found = Beat | Gap | Quality
 
-BLOCK_WINDOWS = 1024
+BLOCK_WINDOWS = 4096
 """A long recording is worked through in blocks of so many windows."""
 HIDES_S = 0.04
 """No QRS complex disappears in a shorter hole, in s."""

@@ -24,7 +24,7 @@ from streamqrs.errors import BadModel
 from streamqrs.types import RATE, WINDOW, Samples
 
 FORMAT = 1
-BATCH = 32
+BATCH = 64
 MAX_SIDECAR_BYTES = 1 << 20
 MAX_NETWORK_BYTES = 64 << 20
 

@@ -70,6 +70,38 @@ def test_after_a_premature_beat_a_compensatory_pause_is_expected_too():
         assert (at in choose(beats)) is found
 
 
+def bigeminy(n, *, coupling=130, pause=220, p=0.97, early=0.97, start=100):
+    """Beats in their time and, each as long after one of them, premature ones."""
+    pairs = ((start + k * (coupling + pause), start + k * (coupling + pause) + coupling) for k in range(n))
+    return [beat for a, b in pairs for beat in ((a, p), (b, early))]
+
+
+def test_in_bigeminy_doubtful_premature_beats_are_expected():
+    learnt = bigeminy(10)
+    doubtful = bigeminy(10, early=0.4, start=100 + 10 * 350)
+    assert choose(learnt + doubtful) == [at for at, _ in learnt + doubtful]
+    regular_before = regular(20, rr=350)
+    end = regular_before[-1][0] + 350
+    odd = [(at, p) for at, p in bigeminy(1, early=0.4, start=end)]
+    after = regular(5, rr=350, start=end + 350)
+    assert odd[1][0] not in choose([*regular_before, *odd, *after])
+
+
+def test_a_premature_beat_is_expected_as_long_after_the_beat_as_the_last_one():
+    for coupling, found in ((130, True), (110, False), (150, False)):
+        learnt = bigeminy(10)
+        end = 100 + 10 * 350
+        other = [(end, 0.97), (end + coupling, 0.45), *regular(4, rr=350, start=end + 350)]
+        assert (end + coupling in choose(learnt + other)) is found
+
+
+def test_a_wave_soon_after_each_beat_is_not_expected_as_a_premature_one_is():
+    """T waves come less than 380 ms after R; a chain of both is no bigeminy."""
+    beats = regular(30, rr=260)
+    waves = [(at + 80, 0.6) for at, _ in beats]
+    assert choose(beats + waves) == [at for at, _ in beats]
+
+
 @pytest.mark.parametrize(("wide", "found"), [(0, False), (85, True)])
 def test_an_irregular_heart_has_doubtful_beats_at_odd_times(wide, found):
     """The patient's own sure beats say how regular the heart is."""
