@@ -16,7 +16,7 @@ import streamqrs
 from streamqrs import metrics, model
 from streamqrs.datasets import MITDB_TRAIN
 from streamqrs.errors import BadModel, BadRecord, SourceNotFound, StreamqrsError
-from streamqrs.evaluation import TRIGGER_S
+from streamqrs.evaluation import TRIGGER_S, run_detector
 from streamqrs.metrics import Score
 from streamqrs.scanner import PRESETS, VirtualPatient
 from streamqrs.training.annotated import find_patient, read_annotated
@@ -30,15 +30,17 @@ from streamqrs.training.appraise import (
     to_settings,
 )
 from streamqrs.training.dataset import Batch
+from streamqrs.training.export import PackageInfo, export
 from streamqrs.training.looks import DEPTHS, look_ahead
 from streamqrs.training.loop import train
+from streamqrs.training.part_way import choose_way, part_way
 from streamqrs.training.parts import load_parts
 from streamqrs.training.plan import make_plan
 from streamqrs.training.recipe import Mixed, TransferSettings
 from streamqrs.training.recordings import load_material
 from streamqrs.training.report import to_html
-from streamqrs.training.settings import TrainSettings
-from streamqrs.training.transfer import appraise, transfer, tune
+from streamqrs.training.settings import Result, TrainSettings
+from streamqrs.training.transfer import appraise, load_new, transfer, tune
 from streamqrs.training.unet import UNet, UNetSettings
 
 QUICK = TransferSettings(steps=2, batch=4, threads=1)
@@ -326,6 +328,44 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(tmp_path, few, monkeypatc
     assert weights[0] == weights[1]
     assert [c.value for c in resumed.choices] == [c.value for c in whole.choices]
     assert resumed.result.history[1:] == whole.result.history[1:]
+
+
+def test_part_of_the_way_lies_between_the_weights():
+    torch.manual_seed(0)
+    ends = [UNet(UNetSettings(channels=(2, 2, 2, 2))) for _ in range(2)]
+    a, b = (network.state_dict() for network in ends)
+    for share in (0.0, 0.25, 1.0):
+        for name, value in part_way(*ends, share).state_dict().items():
+            if value.is_floating_point():
+                assert torch.allclose(value, a[name] + share * (b[name] - a[name]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("kept", "share"), [(True, 0.25), (False, 1.0)])
+def test_how_far_to_go_is_what_validation_likes_best(tmp_path, kept, share):
+    """Weights that know nothing are not gone to, and not stayed at."""
+    hearts, start = tmp_path / "hearts", tmp_path / "start"
+    hearts.mkdir()
+    start.mkdir()
+    for seed in range(3):
+        patient = VirtualPatient(250.0, seed)
+        ecg = patient.read(SECONDS * 250)
+        beats = np.array([at for at, _ in patient.take_beats()])
+        np.savez(hearts / f"p{seed}_1.npz", ecg=ecg, rate=250.0, beats=beats, lead="ECG")
+    good = make_plan(hearts, "base", QUICK)
+    torch.manual_seed(0)
+    spoilt = UNet(good.network.settings)
+    worse = part_way(good.network, spoilt, 0.7)
+    tuned, base = (worse, good.network) if kept else (good.network, worse)
+    export(base.eval(), start, PackageInfo("start", "1", {}, {}))
+    plan = make_plan(hearts, str(start), QUICK)
+    result = Result(tuned.eval(), {}, 5)
+    records = [one.record for one in plan.parts.validation]
+    found, network, choice = choose_way(plan, result, lambda one: load_new(one, "new", {}), records, [])
+    assert found.share == share
+    again = score_beats(records[0], run_detector(records[0], network, threshold=choice.value))
+    assert (again.tp, again.fp) == (choice.score.tp, choice.score.fp)
+    still = choose_way(plan, replace(result, step=0), lambda one: load_new(one, "new", {}), records, [])[0]
+    assert (still.share, still.network) == (1.0, result.network)
 
 
 def test_thresholds_are_those_of_the_detector(made):

@@ -165,7 +165,10 @@ def show_outcome(outcome: Outcome, out: Path) -> None:
     tables.show("triggers on validation recordings, by --gate-depth and --gate-threshold; held by --align", head, looks)
     chosen = ", ".join(f"{choice.name} {choice.value:g}" for choice in outcome.choices)
     minutes = outcome.result.elapsed_s / 60
-    typer.echo(f"kept: step {outcome.result.step}, {minutes:.1f} minutes of training; chosen on validation: {chosen}")
+    share = f", {outcome.result.share:.0%} of the way from the base" if outcome.result.share < 1 else ""
+    typer.echo(
+        f"kept: step {outcome.result.step}{share}, {minutes:.1f} minutes of training; chosen on validation: {chosen}"
+    )
     if outcome.result.step == 0:
         typer.echo("no weights of this training were better than those of the base, which were kept")
     typer.echo(f"{out}: the model, and report.html; to use it: streamqrs run --source lsl --model {out}")
@@ -196,6 +199,7 @@ def to_json(outcome: Outcome, out: Path) -> dict[str, Any]:
             for look in outcome.looks
         ],
         "step": outcome.result.step,
+        "share": outcome.result.share,
         "training_s": round(outcome.result.elapsed_s, 1),
         "notes": list(outcome.plan.parts.notes),
     }

@@ -67,6 +67,7 @@ def describe(outcome: Outcome) -> PackageInfo:
         "command": outcome.command,
         "seed": plan.settings.seed,
         "steps": outcome.result.step,
+        "share": outcome.result.share,
         "minutes": round(outcome.result.elapsed_s / 60, 1),
     }
     return PackageInfo(

@@ -46,6 +46,8 @@ class Recipe:
         Share of ordinary ECG in each batch, against forgetting, 0 to below 1.
     scanner : str
         Virtual scanner that most of that ordinary ECG is taken into, for more kinds of noise than the user has.
+    shares : tuple of float
+        How far to go on the way from the base's weights to the new ones: what validation chooses from, above 0 to 1.
     """
 
     epochs: int
@@ -62,6 +64,7 @@ class Recipe:
     augment: AugmentSettings | None = None
     replay: float = 0.0
     scanner: str = NO_SCANNER
+    shares: tuple[float, ...] = (1.0,)
 
 
 _PLAIN = WindowSettings(edge=0.0, free=1.0, stretch=0.0, hurry=0.0, mix=0.0, edge_weight=1.0)
@@ -70,7 +73,9 @@ _LIGHT = replace(
 )
 
 PRESETS = {
-    "default": Recipe(40, 400, 3000, 3e-4, patience=8, augment=_LIGHT, replay=0.5, scanner="mixture"),
+    "default": Recipe(
+        40, 400, 3000, 3e-4, patience=8, augment=_LIGHT, replay=0.5, scanner="mixture", shares=(0.25, 0.5, 0.75, 1.0)
+    ),
     "seed": Recipe(
         30, 30, 100_000, 1e-3, weight_decay=0.0, warm_up=0.0, average=0.0, steady=True, validations=30, windows=_PLAIN
     ),

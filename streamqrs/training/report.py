@@ -168,7 +168,12 @@ def _notes(outcome: Outcome) -> str:
         notes.append("What was forgotten of ordinary ECG was not measured: there was none.")
     if outcome.result.step == 0:
         notes.append("No weights of this training were better than those of the base, which were kept: see the curves.")
-    elif outcome.scores[0].total_after.f1 <= outcome.scores[0].total_before.f1:
+    if outcome.result.share < 1:
+        notes.append(
+            f"The new weights lie {outcome.result.share:.0%} of the way from the base's to those of the training: "
+            "validation chose that, too."
+        )
+    if outcome.result.step and outcome.scores[0].total_after.f1 <= outcome.scores[0].total_before.f1:
         notes.append("On validation the new model is no better than its base: stay with that, or train otherwise.")
     return f"<p class=soft>{' '.join(notes)}</p>"
 

@@ -107,6 +107,8 @@ class Result:
         Step, loss and scores of each validation.
     elapsed_s : float
         Time spent in training, in s.
+    share : float
+        How far on the way from the weights it began with to those of `step` the network is, 0 to 1.
     """
 
     network: UNet
@@ -114,3 +116,4 @@ class Result:
     step: int
     history: list[dict[str, float]] = field(default_factory=list)
     elapsed_s: float = 0.0
+    share: float = 1.0

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from streamqrs import model as models
 from streamqrs.training.appraise import (
-    choose_threshold,
     compare,
     read_ordinary,
     set_aside,
@@ -28,6 +27,7 @@ from streamqrs.training.leads import Leads
 from streamqrs.training.looks import look_ahead
 from streamqrs.training.loop import train
 from streamqrs.training.outcome import VERSION, Outcome, describe
+from streamqrs.training.part_way import choose_way
 from streamqrs.training.pauses import Pauses
 from streamqrs.training.place import Place
 from streamqrs.training.plan import Plan, check_out, keep_plan, silent
@@ -151,10 +151,9 @@ def transfer(
     result = tune(plan, checkpoint=part / CHECKPOINT, progress=progress, place=place)
     if not place.first:
         return None
-    result = keep_better(plan, result)
-    outcome = appraise(plan, result, name=name, command=command, say=say)
+    outcome = appraise(plan, keep_better(plan, result), name=name, command=command, say=say)
     write_report(outcome, part / REPORT)
-    export(result.network, part, describe(outcome))
+    export(outcome.result.network, part, describe(outcome))
     for left in (CHECKPOINT, PLAN):
         (part / left).unlink(missing_ok=True)
     part.rename(out)
@@ -164,14 +163,15 @@ def transfer(
 def appraise(
     plan: Plan, result: Result, *, name: str, command: str = "", say: Callable[[str], None] | None = None
 ) -> Outcome:
-    """Choose thresholds for a new network and score it beside its base."""
+    """Choose how far from the base to go, and thresholds, and score the new network beside its base."""
     say = say or silent
     before = models.load(plan.base)
-    after = load_new(result.network, name, before.settings)
     records = {part: [one.record for one in ones] for part, ones in plan.parts.items()}
     say("choosing thresholds")
     kept = set_aside(plan.replay) if plan.replay else []
-    beats = choose_threshold(after, records["validation"], kept)
+    result, after, beats = choose_way(
+        plan, result, lambda network: load_new(network, name, before.settings), records["validation"], kept
+    )
     say("choosing how far the gate looks ahead")
     looks = look_ahead(after, records["validation"], threads=plan.settings.threads)
     choices = beats, looks[0].choice
