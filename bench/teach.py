@@ -10,9 +10,9 @@ the rate. After each, OUT gets a package of every network: large1, taught1, mark
 pretrain --start OUT/taught1+OUT/taught2 --steps 0` takes the mean of two.
 
 One pass of each network is recorded as a CUDA graph and played back: there are so many small operations that a GPU
-otherwise waits for Python (13.8 steps/s of three networks, 28 with graphs, on one H200; then 15 processes that draw
-windows are the bottleneck, 20 steps/s). Without a GPU it works the same, slowly. Nothing needs this script: it does in
-ten minutes what `streamqrs pretrain` does in a day on two cores.
+otherwise waits for Python (on one H200 13.8 steps/s of three networks before, 20 with graphs, half of that time waiting
+for 15 processes that draw windows). Without a GPU it works the same, slowly. Nothing needs this script: `streamqrs
+pretrain` trains the same networks, one after another.
 """
 
 import argparse
