@@ -2,11 +2,11 @@
 
     python bench/choose_gate.py MODEL [--data DIR] [--seconds 90] [--write]
 
-The leads of choose_settings.py, as they are, in the virtual scanner, in tall mains hum, and off, and hearts that beat
-215 times a minute, at every hop of the gate: the network runs once, then every combination is scored as `evaluate
---gate` scores triggers (−60 to +100 ms around R). The geometric mean of the errors counts as it does there, times that
-of the jitters of the first two: halving the one is worth as much as halving the other. `--write` puts the best
-combination into the sidecar of the model.
+The leads of choose_settings.py, those of irregular hearts too, as they are, in the virtual scanner, in tall mains hum,
+and off, and hearts that beat 215 times a minute, at every hop of the gate: the network runs once, then every
+combination is scored as `evaluate --gate` scores triggers (−60 to +100 ms around R). The geometric mean of the errors
+counts as it does there, times that of the jitters of the first two: halving the one is worth as much as halving the
+other. `--write` puts the best combination into the sidecar of the model.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from choose_settings import leads, rate_of
+from choose_settings import irregular, leads, rate_of
 
 from streamqrs.evaluation import TRIGGER_S
 from streamqrs.metrics import pooled, score
@@ -28,10 +28,11 @@ from streamqrs.training.scanned import VALIDATION_SEED
 from streamqrs.types import RATE, WINDOW
 
 GRID = {
-    "gate_threshold": (0.75, 0.8, 0.85, 0.9),
+    "gate_threshold": (0.8, 0.85, 0.87, 0.9),
+    "gate_rhythm": (0.0, 0.25, 0.5, 0.75),
     "gate_low": (0.3,),
-    "gate_patience": (2, 3),
-    "gate_depth": (10, 11, 12),
+    "gate_patience": (3,),
+    "gate_depth": (10, 12),
 }
 LEAST = 0.3  # % that every error counts besides: nine beats of the three thousand that are heard as they are
 KINDS = ("clean", "scanned", "hum", "fast", "off")
@@ -61,7 +62,7 @@ def material_of(model, data, stop, hop):
         return kind, hear(model, ecg, hop), beats[beats < len(ecg) / RATE], inside
 
     hummed = 0
-    for kind, whole, beats, spans in leads(data):
+    for kind, whole, beats, spans in itertools.chain(leads(data), irregular(data)):
         ecg = whole[:stop]
         if kind == "noisy" or len(ecg) <= WINDOW:
             continue

@@ -79,7 +79,7 @@ class Detector:
             raise BadModel(f"model {self.model.name}: {error}") from error
         self.settings = Settings.of(self.model.settings, settings) if settings else chosen
         s = self.settings
-        self._gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience) if gate else None
+        self._gate = Gate.of(self.settings) if gate else None
         self._windower = Windower(s.gate_hop if gate else s.hop, s.hop)
         self._merger = OverlapMerger(s.hop, s.margin)
         self._confirmation = Confirmation(s)

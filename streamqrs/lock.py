@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
-from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamqrs.types import Peak, Samples
 
@@ -19,11 +18,14 @@ AROUND = 15
 LEARNT_AFTER = 25
 """Samples after R from which it is known what it was like: the whole mask, and what follows, is seen (100 ms)."""
 
-PEAKS = 8
-"""Heights that the expected one is the median of."""
+BEFORE, AFTER = 20, 8
+"""Samples before and after where the network first put R that heartbeats are compared by (80 and 32 ms)."""
 
-ENOUGH = 3
-"""So many heartbeats must have been heard before what they were like counts."""
+BEATS = 40
+"""Last heartbeats that are remembered."""
+
+ALIKE = 3
+"""So many of them, those that began most like the one at hand, tell what to expect; fewer tell nothing."""
 
 SHARE = 0.6
 """Of the expected height: what is smaller is on the way up to R, or another wave."""
@@ -45,12 +47,14 @@ class PeakLock:
     """Wait for the R peak itself, so that triggers come at a constant delay after it.
 
     The network sees a QRS complex coming; whether its R peak has passed, the signal says best. A trigger leaves as soon
-    as the signal has the polarity and about the height of the last R peaks, and rises no more. If that does not happen
+    as the signal has the expected polarity and about the expected height, and rises no more. If that does not happen
     within `patience` samples after the R peak that is expected, it leaves then.
 
-    R is expected where the network puts it, later or earlier by as much as the network itself said of the last
-    heartbeats when it had seen all of their QRS complexes (`learn`). That, too, is the R time of the trigger: in noise
-    the next peak of the signal may be anything.
+    What is expected, the patient's own heartbeats say: of the last ones those count that began like the one at hand,
+    for an ectopic beat may have its R peak on the other side, and later, than its neighbours. R is expected where the
+    network puts it, later or earlier by as much as the network itself said of those heartbeats when it had seen all of
+    their QRS complexes (`learn`). That, too, is the R time of the trigger: in noise the next peak of the signal may be
+    anything.
 
     Parameters
     ----------
@@ -61,6 +65,9 @@ class PeakLock:
     def __init__(self, patience: int) -> None:
         self.patience = patience
         self._kept = np.zeros(4 * BASELINE, np.float32)
+        self._began = np.zeros((BEATS, BEFORE + AFTER), np.float32)
+        self._heights = np.zeros(BEATS)
+        self._lags = np.zeros(BEATS)
         self.reset()
 
     def reset(self) -> None:
@@ -68,9 +75,7 @@ class PeakLock:
         self._stop = 0  # count of the samples taken
         self._fill = 0  # of the buffer, whose last sample is the newest
         self._open: Peak | None = None
-        self._learn: deque[int] = deque()
-        self._heights: deque[float] = deque(maxlen=PEAKS)
-        self._lags: deque[float] = deque(maxlen=PEAKS)
+        self._learnt = 0
 
     def push(self, samples: Samples) -> Peak | None:
         """Take the next samples, shape (n,), 250 Hz; return the trigger that leaves at one of them, if any."""
@@ -84,8 +89,6 @@ class PeakLock:
             self._kept[self._fill] = x
             self._fill += 1
             self._stop += 1
-            if self._learn and self._stop >= self._learn[0] + LEARNT_AFTER:
-                self._heights.append(self._height(self._learn.popleft()))
             passed = self._check() or passed
         return passed
 
@@ -96,30 +99,57 @@ class PeakLock:
         self._open = peak
         return self._check()
 
-    def learn(self, lag: float) -> None:
-        """Take how many samples after where the network first put it an R peak has turned out to be."""
-        self._lags.append(lag)
+    def learn(self, told: float, lag: float) -> None:
+        """Take how many samples after where the network first put it (`told`) an R peak has turned out to be.
+
+        `LEARNT_AFTER` samples after it, or a little later.
+        """
+        began = self._piece(round(told))
+        if not self.patience or len(began) < BEFORE + AFTER:
+            return
+        at = self._learnt % BEATS
+        self._began[at] = began
+        self._heights[at] = self._height(round(told))
+        self._lags[at] = min(max(lag, -HALF_MASK), HALF_MASK)  # no further than a mask reaches
+        self._learnt += 1
 
     def _check(self) -> Peak | None:
         """Whether the R peak of the open decision has passed by now."""
         if self._open is None:
             return None
         told = round(self._open.at)
-        learnt = len(self._lags) >= ENOUGH
-        lag = min(max(median(self._lags), -HALF_MASK), HALF_MASK) if learnt else 0.0  # no further than a mask reaches
+        alike = self._alike(told)
+        lag = float(_middle(self._lags[alike])) if len(alike) else 0.0
         expected = told + round(lag)
-        if self._stop < expected + self.patience and not self._has_passed(expected - (NEAR if learnt else HALF_MASK)):
+        if self._stop < expected + self.patience and not (
+            len(alike) and self._has_passed(expected - NEAR, float(_middle(self._heights[alike])))
+        ):
             return None
         found = replace(self._open, at=self._open.at + lag, known=self._stop)
-        self._learn.append(told)
         self._open = None
         return found
 
-    def _has_passed(self, start: int) -> bool:
-        """Whether an R peak has passed since sample `start`."""
-        if len(self._heights) < ENOUGH or self._stop - start < 2:
+    def _alike(self, told: int) -> NDArray[np.int64]:
+        """Which of the last heartbeats began most like the one at `told`, as far as it is seen; none if too few are."""
+        known = min(self._learnt, BEATS)
+        if known < ALIKE:
+            return np.empty(0, np.int64)
+        began = self._piece(told)
+        others = self._began[:known, : len(began)]
+        off = others - began
+        off -= off.mean(axis=1, keepdims=True)  # wherever the baseline is
+        nearest: NDArray[np.int64] = np.einsum("ij,ij->i", off, off).argsort(kind="stable")[:ALIKE]
+        return nearest
+
+    def _piece(self, told: int) -> Samples:
+        """The signal about `told` that heartbeats are compared by, as far as it is seen and kept."""
+        first = told - BEFORE - self._stop + self._fill
+        return self._kept[max(first, 0) : min(first + BEFORE + AFTER, self._fill)]
+
+    def _has_passed(self, start: int, height: float) -> bool:
+        """Whether an R peak of that height has passed since sample `start`."""
+        if self._stop - start < 2:
             return False
-        height = median(self._heights)
         x = self._last(self._stop - start) - _middle(self._last(BASELINE))
         if height < 0:
             x = -x
@@ -139,7 +169,7 @@ class PeakLock:
         return self._kept[max(self._fill - count, 0) : self._fill]
 
 
-def _middle(x: Samples) -> float:
+def _middle(x: NDArray[np.floating]) -> float:
     """Median, shape (n,), n ≥ 1: np.median takes ten times as long, and a trigger waits for it."""
     half = len(x) // 2
     least = half - 1 + len(x) % 2

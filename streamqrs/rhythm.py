@@ -3,11 +3,8 @@
 An artefact that looks like a QRS complex to the network often stands where no beat is likely, for example half way
 between two others. So each chain of candidates is scored by the log odds of its members and by the likelihood of the
 intervals between them, given the running RR interval along the chain; the best chain decides (the Viterbi algorithm).
-The likelihood has a floor, for hearts are irregular: a confident candidate is a beat wherever it stands, and a doubtful
-one is a beat where one was due. How high that floor is, each patient's own sure beats say. After a premature beat the
-next one is as likely in its old place (a compensatory pause) as one interval later; and the more premature beats there
-were along a chain, the likelier is another one as long after the beat before it as the last one was (fixed coupling):
-in bigeminy every second beat is expected early.
+The likelihood (see `streamqrs.intervals`) has a floor, for hearts are irregular: a confident candidate is a beat
+wherever it stands, and a doubtful one is a beat where one was due.
 
 Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
 for some seconds after one that is sure. Of a patient whose beats are known (`streamqrs.templates`), a probable one that
@@ -20,7 +17,6 @@ back.
 References
 ----------
 Viterbi, "Error bounds for convolutional codes", IEEE Trans. Inf. Theory 13, 1967.
-Langendorf, Pick, Winternitz, "Mechanisms of intermittent ventricular bigeminy", Circulation 11, 1955 (coupling).
 """
 
 from __future__ import annotations
@@ -28,25 +24,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from operator import attrgetter
 
+from streamqrs.intervals import (
+    CONTEXT,
+    IRREGULAR,
+    LONGEST_RR,
+    SELDOM,
+    Course,
+    Repeats,
+    irregular_share,
+    likelihood,
+    most_likely,
+)
 from streamqrs.types import Peak
 
-LONGEST_RR = 625
-"""Longest interval of a chain in samples at 250 Hz (2.5 s); after a longer pause a new chain begins."""
-IRREGULAR, LEAST_IRREGULAR, MOST_IRREGULAR = 0.2, 0.1, 0.6
-"""Share of intervals that follow no rhythm (ectopic beats, pauses, atrial fibrillation): first guess, least, most."""
-SLOWLY = 0.02
-"""By how much each interval between two sure beats changes that share: a running mean of about fifty."""
-PREMATURE, COMPENSATED = -0.12, 0.5
-"""An interval whose log is so much shorter is of a premature beat; share of those with a compensatory pause."""
-SHORTEST_COUPLING = 95
-"""Shortest interval to a premature beat, in samples (380 ms), that another one is expected after: no T wave's."""
-OFTEN, MOST_OFTEN = 0.15, 0.8
-"""By how much each beat changes the share of premature ones along a chain; the largest share that is expected."""
-LEAST = math.log(0.35)
-ROOT_TWO_PI = math.sqrt(2 * math.pi)
-WIDTH = math.log(2.2 / 0.35)
-"""Range of the log of intervals that follow no rhythm."""
 RESTART = -6.0
 """Log likelihood of a chain that begins anew, against one that goes on."""
 SURE = 6.0
@@ -64,8 +56,7 @@ ALIKE = 0.5
 """Likeness to the patient's beats from which a probable candidate is sure."""
 UNLIKE, UNLIKELY = 0.1, 0.15
 """A candidate of a known patient that is below both, likeness and probability, never counts, even where one is due."""
-SPREAD = 0.12
-"""First guess of the standard deviation of log RR intervals, from one to the next."""
+MOST = attrgetter("most")
 
 
 @dataclass(slots=True, eq=False)
@@ -75,12 +66,7 @@ class _Node:
     peak: Peak
     score: float
     before: _Node | None
-    rr: float | None  # running RR interval along the chain
-    spread: float
-    interval: float | None = None  # to the candidate before it
-    pause: float | None = None  # log of the interval to the beat after a premature one, if there is a pause, over `rr`
-    coupling: float | None = None  # interval to the last premature beat along the chain
-    often: float = 0.0  # share of premature beats among those that follow beats in their time
+    course: Course
     most: float = math.inf  # score that the likeliest next interval would lead to
     sure: bool = False
     counts: bool = True  # is sure, or comes soon after one that is
@@ -111,6 +97,7 @@ class Rhythm:
     def __init__(self, threshold: float, distance: int, patience: int, weight: float, sure: float = 0.0) -> None:
         self.distance, self.patience, self.weight, self.sure = distance, patience, weight, sure
         self._bias = _log_odds(threshold)
+        self._repeats = Repeats()
         self.reset()
 
     @property
@@ -127,6 +114,7 @@ class Rhythm:
         self._seen = 0.0
         self._sure = -math.inf  # the newest sure candidate
         self._irregular = IRREGULAR
+        self._repeats.reset()
 
     @property
     def settled(self) -> float:
@@ -172,19 +160,21 @@ class Rhythm:
             gone.before = None
             self._anew = max(self._anew, gone.score + RESTART * self.weight)
         best, score = None, self._anew + gain
-        for node in reversed(self._nodes):
+        for node in sorted(self._nodes, key=MOST, reverse=True):
+            if node.most + gain <= score:
+                break
             interval = peak.at - node.peak.at
-            if interval < self.distance or node.most + gain <= score:
+            if interval < self.distance:
                 continue
-            now = node.score + gain + self.weight * _likelihood(interval, node, self._irregular)
+            now = node.score + gain + self.weight * _likelihood(interval, node.course, self._irregular)
             if now > score:
                 best, score = node, now
         if best is None:
-            node = _Node(peak, score, None, None, SPREAD)
-        else:
-            node = _follow(peak, score, peak.at - best.peak.at, best)
-        node.most = score + self.weight * _most(node)
-        return node
+            return _Node(peak, score, None, Course(), score)
+        course = best.course.follow(peak.at - best.peak.at)
+        if course.uneven >= SELDOM:
+            course.again = self._repeats.after(_last_intervals(course, best))
+        return _Node(peak, score, best, course, score + self.weight * most_likely(course))
 
     def _decide(self, seen: float, known: int) -> list[Peak]:
         """Settle the waiting candidates whose time is over when everything before `seen` is known."""
@@ -197,30 +187,30 @@ class Rhythm:
             self._waiting.popleft()
             early = self.last is not None and node.peak.at - self.last < self.distance
             if node.counts and not early and self._on_best_chain(node, moment):
-                self.last = node.peak.at
                 self._learn(node)
+                self.last = node.peak.at
                 found.append(Peak(node.peak.at, node.peak.probability, known))
         return found
 
     def _learn(self, node: _Node) -> None:
-        """Learn from a beat, and the one before it, how many intervals of this heart follow no rhythm."""
+        """Learn from a beat, and the one before it, what the intervals of this heart are like."""
         before = node.before
-        if before is not None and before.rr is not None and node.sure and before.sure:
-            off = math.log((node.peak.at - before.peak.at) / before.rr)
-            none = self._irregular / WIDTH
-            share = none / (none + (1 - self._irregular) * _normal(off, before.spread))
-            share = self._irregular + SLOWLY * (share - self._irregular)
-            self._irregular = min(max(share, LEAST_IRREGULAR), MOST_IRREGULAR)
+        if before is not None and node.sure and before.sure:
+            self._irregular = irregular_share(self._irregular, node.peak.at - before.peak.at, before.course)
+        if self.last is not None and node.peak.at - self.last <= LONGEST_RR:
+            self._repeats.push(node.peak.at - self.last)
+        else:
+            self._repeats.end()
 
     def _wait(self, node: _Node) -> float:
         """How long a candidate waits for a better one, in samples."""
         shortest = self.distance + TAIL
-        if self.last is None or node.rr is None or not self.weight:
+        if self.last is None or node.course.rr is None or not self.weight:
             return shortest
-        due = self.last + 0.75 * node.rr
+        due = self.last + 0.75 * node.course.rr
         if node.peak.at >= due and _log_odds(node.peak.probability) > self._bias + 1:
             return shortest
-        return max(shortest, min(0.5 * node.rr, self.patience))
+        return max(shortest, min(0.5 * node.course.rr, self.patience))
 
     def _on_best_chain(self, node: _Node, moment: float) -> bool:
         end: _Node | None = None
@@ -234,9 +224,9 @@ class Rhythm:
 
     def _ended(self, node: _Node, moment: float) -> float:
         """Score of a chain that no beat followed until now: one that is overdue speaks against it."""
-        if node.rr is None:
+        if node.course.rr is None:
             return node.score
-        overdue = (moment - node.peak.at) / node.rr - 1.2
+        overdue = (moment - node.peak.at) / node.course.rr - 1.2
         return node.score if overdue <= 0.0 else node.score - self.weight * min(4 * overdue, -RESTART)
 
 
@@ -245,56 +235,22 @@ def _log_odds(p: float) -> float:
     return min(max(math.log(p / (1 - p)), -SURE), SURE)
 
 
-def _likelihood(interval: float, node: _Node, irregular: float) -> float:
-    """Log density of the log of an interval after a candidate: normal, with a floor for the irregular."""
+def _likelihood(interval: float, course: Course, irregular: float) -> float:
+    """Log likelihood of the next interval: its log density, and how fast a heart it makes."""
     rate = 0.0
-    mean = interval if node.interval is None else 0.5 * (interval + node.interval)
+    mean = interval if course.interval is None else 0.5 * (interval + course.interval)
     if mean < RESTING_RR:
         fast = math.log(mean / RESTING_RR) / RESTING_SPREAD
         rate = max(-0.5 * fast * fast, FASTEST)
-    if node.rr is None:  # the first interval of a chain tells nothing but how fast it is
-        return rate
-    off = math.log(interval / node.rr)
-    regular = _normal(off, node.spread)
-    if node.pause is not None:
-        regular += COMPENSATED * (_normal(off - node.pause, node.spread) - regular)
-    elif node.coupling is not None:
-        again = _normal(math.log(interval / node.coupling), node.spread)
-        regular += min(node.often, MOST_OFTEN) * (again - regular)
-    floor = irregular / WIDTH
-    if off < LEAST:  # a third of the running interval is hardly ever a heart's
-        floor *= math.exp(6 * (off - LEAST))
-    return rate + math.log((1 - irregular) * regular + floor)
+    return rate if course.rr is None else rate + likelihood(interval, course, irregular)
 
 
-def _most(node: _Node) -> float:
-    """Upper bound of the log density after a candidate, however many intervals are irregular."""
-    if node.rr is None:
-        return 0.0
-    return math.log((1 - LEAST_IRREGULAR) * _normal(0.0, node.spread) + MOST_IRREGULAR / WIDTH)
-
-
-def _normal(x: float, spread: float) -> float:
-    return math.exp(-0.5 * (x / spread) ** 2) / (spread * ROOT_TWO_PI)
-
-
-def _follow(peak: Peak, score: float, interval: float, node: _Node) -> _Node:
-    """Go on with a chain after a node: what its running RR interval, its spread and its premature beats are then."""
-    rr, spread, pause, coupling, often = node.rr, node.spread, None, node.coupling, node.often
-    if rr is None:
-        return _Node(peak, score, node, interval, SPREAD, interval)
-    off = unexplained = math.log(interval / rr)
-    early = off < PREMATURE
-    if node.pause is not None:
-        unexplained = min(off, off - node.pause, key=abs)
-    else:
-        often += OFTEN * (early - often)
-        if coupling is not None:
-            unexplained = min(off, math.log(interval / coupling), key=abs)
-    if abs(unexplained) < 0.5:
-        spread = max(spread + 0.1 * (min(abs(unexplained) * 1.25, 0.35) - spread), 0.06)
-    follows = rr * math.exp(0.2 * off if abs(off) < 0.5 else 0.05 * max(min(off, 0.5), -0.5))
-    if early:
-        pause = math.log((2 * rr - interval) / follows)
-        coupling = interval if interval >= SHORTEST_COUPLING else coupling
-    return _Node(peak, score, node, follows, spread, interval, pause, coupling, often)
+def _last_intervals(course: Course, before: _Node | None) -> list[float]:
+    """The last intervals along a chain, the newest last."""
+    intervals: list[float] = []
+    while course.interval is not None and len(intervals) < len(CONTEXT):
+        intervals.insert(0, course.interval)
+        if before is None:
+            break
+        course, before = before.course, before.before
+    return intervals

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamqrs.gate import Gate
-from streamqrs.lock import ENOUGH, HALF_MASK, PeakLock
+from streamqrs.lock import ALIKE, HALF_MASK, PeakLock
 from streamqrs.types import Peak, Probabilities
 
 RR = 200
@@ -91,7 +91,7 @@ def test_the_lock_waits_for_the_peak_whatever_its_polarity_and_height(height):
     p = np.roll(p, -4)  # the network is 4 samples early
     found = triggers(Gate(0.6, 0.3, 10, 50, 8), ecg, p)
     assert len(found) == len(beats)
-    for peak, r in list(zip(found, beats, strict=True))[ENOUGH + 1 :]:
+    for peak, r in list(zip(found, beats, strict=True))[ALIKE + 1 :]:
         assert peak.at == pytest.approx(r - 4, abs=1)  # in noise the signal's peak may be anything: R is the network's
         assert r <= peak.known <= r + 3
 
@@ -119,9 +119,9 @@ def test_of_two_tall_waves_the_one_that_the_network_means_is_waited_for():
         found += [peak for peak in peaks if peak]
         seen = stop
     late = np.array([peak.known - 1 for peak in found]) - beats
-    assert np.all(late[:ENOUGH] < -3)
-    assert np.all((late[ENOUGH:] >= 0) & (late[ENOUGH:] <= 2))
-    assert np.all(np.abs([peak.at - at for peak, at in zip(found, beats, strict=True)])[ENOUGH:] <= 1)
+    assert np.all(late[:ALIKE] < -3)
+    assert np.all((late[ALIKE:] >= 0) & (late[ALIKE:] <= 2))
+    assert np.all(np.abs([peak.at - at for peak, at in zip(found, beats, strict=True)])[ALIKE:] <= 1)
 
 
 def test_a_reset_forgets_the_heights():
@@ -154,3 +154,52 @@ def test_the_lock_gives_the_same_in_pieces_of_any_size(sizes, patience):
     found = run(pieces, [int(cut) for cut in cuts if cut < len(ecg)])
     assert found == run(whole, [])
     assert len(found) == len(beats)
+
+
+def test_less_probability_is_asked_where_a_beat_is_due():
+    beats = list(range(400, 4000, RR))
+    ecg, p = heart(beats)
+    doubtful, between = beats[9], beats[13] + 130
+    p[doubtful - 12 : doubtful + 13] = 0.65
+    p[between - 12 : between + 13] = 0.65
+    for rhythm, wanted in ((0.5, beats), (0.0, [at for at in beats if at != doubtful])):
+        found = triggers(Gate(0.8, 0.3, 10, 50, 0, rhythm), ecg, p)
+        assert [round(peak.at) for peak in found] == wanted
+
+
+def test_the_premature_beats_of_bigeminy_need_less_probability_than_the_first():
+    beats = np.cumsum([400, *([120, 280] * 12)]).tolist()
+    ecg, p = heart(beats)
+    for at in beats[13::2]:
+        p[at - 12 : at + 13] = 0.65
+    found = [round(peak.at) for peak in triggers(Gate(0.8, 0.3, 10, 50, 0, 0.7), ecg, p)]
+    assert found == beats
+
+
+def test_each_kind_of_beat_has_its_own_r_peak():
+    """Every third beat is wide, upside down, and has its R peak 8 samples later than the network says at first."""
+    beats, late = list(range(400, 400 + 45 * RR, RR)), 8
+    n = beats[-1] + 200
+    ecg, p = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    peaks = np.array([at + late * (k % 3 == 2) for k, at in enumerate(beats)])
+    for k, at in enumerate(beats):
+        if k % 3 == 2:
+            ecg += 0.3 * bell(at - 12, 4, n) - 1.5 * bell(at + late, 7, n)
+        else:
+            ecg += bell(at, 3, n)
+    for at in peaks:
+        p[at - 12 : at + 13] = 1.0
+    gate, found, seen = Gate(0.6, 0.3, 10, 50, 3), [], 0
+    early = np.zeros(n, np.float32)
+    for at in beats:
+        early[at - 12 : at + 13] = 1.0
+    for stop in range(150, n + 1, HOP):
+        row = p[stop - 150 : stop].copy()
+        row[-25:] = np.maximum(row[-25:], early[stop - 25 : stop])
+        given = [gate.watch(ecg[seen:stop]), gate.push(Probabilities(row, stop - 150, stop))]
+        found += [peak for peak in given if peak]
+        seen = stop
+    assert len(found) == len(beats)
+    off = np.array([peak.known - 1 for peak in found]) - peaks
+    assert np.all((off[15:] >= 0) & (off[15:] <= 3))
+    np.testing.assert_allclose([peak.at for peak in found[15:]], peaks[15:], atol=1.6)

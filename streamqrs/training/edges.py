@@ -20,8 +20,8 @@ from streamqrs.settings import Settings
 from streamqrs.types import RATE, WINDOW, Probabilities, Samples
 from streamqrs.window import normalise
 
-TAIL = 96
-"""Newest probabilities of each window that are kept: a gate of up to 100 ms of look-ahead looks at no more."""
+TAIL = 100
+"""Newest probabilities of each window that are kept, and a hop: a gate of up to 96 ms of look-ahead needs no more."""
 
 AT_ONCE = 64
 """Windows that the network is asked about at once."""
@@ -36,7 +36,7 @@ class Edges:
     ecg : numpy.ndarray
         Shape (n,), float32, 250 Hz.
     tails : numpy.ndarray
-        Shape (windows, 96), float32: the newest probabilities of each window, the first of which ends at sample 750.
+        Shape (windows, 100 + hop), float32: the newest probabilities of each window; the first ends at sample 750.
     hop : int
         Samples between two windows.
     """
@@ -61,25 +61,25 @@ def hear(model: Model, ecg: Samples, hop: int) -> Edges:
     """Ask a network about each window of a lead, shape (n,), 250 Hz."""
     ecg = ecg.astype(np.float32)
     if len(ecg) < WINDOW:
-        return Edges(ecg, np.empty((0, TAIL), np.float32), hop)
+        return Edges(ecg, np.empty((0, TAIL + hop), np.float32), hop)
     windows = sliding_window_view(ecg, WINDOW)[::hop]
-    tails = np.empty((len(windows), TAIL), np.float32)
+    tail = TAIL + hop
+    tails = np.empty((len(windows), tail), np.float32)
     for at in range(0, len(windows), AT_ONCE):
         part = normalise(windows[at : at + AT_ONCE].copy())
-        tails[at : at + AT_ONCE] = model(part)[:, -TAIL:]
-        tails[at : at + AT_ONCE][still(part)[:, -TAIL:]] = 0.0
+        tails[at : at + AT_ONCE] = model(part)[:, -tail:]
+        tails[at : at + AT_ONCE][still(part)[:, -tail:]] = 0.0
     return Edges(ecg, tails, hop)
 
 
 def find_triggers(edges: Edges, settings: Settings) -> Triggers:
     """Run a gate over a lead."""
-    s = settings
-    gate = Gate(s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience)
+    gate = Gate.of(settings)
     found, seen = [], 0
     for k, tail in enumerate(edges.tails):
         stop = WINDOW + k * edges.hop
         passed = gate.watch(edges.ecg[seen:stop])
-        decided = gate.push(Probabilities(tail, stop - TAIL, stop))
+        decided = gate.push(Probabilities(tail, stop - len(tail), stop))
         found += [(peak.at, peak.known - 1) for peak in (passed, decided) if peak]
         seen = stop
     return Triggers(*np.array(found, np.float64).reshape(-1, 2).T / RATE)
