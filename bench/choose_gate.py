@@ -29,10 +29,10 @@ from streamqrs.types import RATE, WINDOW
 
 GRID = {
     "gate_threshold": (0.8, 0.85, 0.87, 0.9),
-    "gate_rhythm": (0.0, 0.25, 0.5, 0.75),
+    "gate_rhythm": (0.25, 0.5, 0.75),
     "gate_low": (0.3,),
     "gate_patience": (3,),
-    "gate_depth": (10, 12),
+    "gate_depth": (10,),
 }
 LEAST = 0.3  # % that every error counts besides: nine beats of the three thousand that are heard as they are
 KINDS = ("clean", "scanned", "hum", "fast", "off")

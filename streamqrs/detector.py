@@ -296,6 +296,8 @@ class Detector:
             start = self._when(curve.start, curve.known)[0]
             self.curves.append(Probabilities(curve.values, start, start + curve.known - curve.start))
         beats = self._confirmation.push(curve, known)
+        if self._gate:
+            self._gate.confirm(beats)
         return self._life.confirm(beats, self._confirmation.settled, known)
 
     def _beat(self, step: Step) -> Beat:

@@ -1,8 +1,8 @@
 """Expectation: whether a beat is due now, for the gate.
 
-The gate decides before a QRS complex is over, and so it may miss one, or take a wave for one. A moment later the
-network knows better: heartbeats are counted as it sees them then, so that what is due does not hang on what the gate
-itself has said.
+The gate decides before a QRS complex is over, and so it may miss one, or take a wave for one. What is due does not hang
+on what it has said: the beats that count are those that are confirmed. After the last of these, which is up to a second
+ago, heartbeats count as the network sees them a quarter of a second later; only after those, triggers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ BACK = 60
 
 SEEN = 0.5
 """Probability of a heartbeat then."""
+
+FORGOTTEN = 250
+"""Samples after which a heartbeat that is seen, but not confirmed, counts no more: it was none (1 s)."""
 
 REACH = 3 * HALF_MASK
 """How far back the onset of a QRS complex is looked for."""
@@ -50,11 +53,12 @@ class Expectation:
         """Forget everything, as if newly made."""
         self._repeats.reset()
         self._course = Course()
-        self._last: float | None = None  # the newest beat that counts
-        self._triggered: deque[float] = deque()  # triggers after it
+        self._last: float | None = None  # the newest beat that is confirmed
+        self._seen: deque[float] = deque()  # heartbeats after it
+        self._triggered: deque[float] = deque()  # triggers after those
         self._searched = 0
         self._irregular = IRREGULAR
-        self._now: tuple[float, Course] | None = None  # the newest beat or trigger, and the course up to it
+        self._now: tuple[float, Course] | None = None  # the newest of them all, and the course up to it
 
     def hear(self, window: Probabilities) -> None:
         """Take the probabilities of the newest window."""
@@ -65,15 +69,32 @@ class Expectation:
         self._searched = window.start + stop
         high = window.values[first - 1 : stop] >= SEEN
         for end in np.flatnonzero(high[:-1] & ~high[1:]) + first - 1 if high.any() else ():
-            self._count(window.start + 0.5 * (onset(window.values, int(end), SEEN) + end))
+            self._see(window.start + 0.5 * (onset(window.values, int(end), SEEN) + end))
         while self._triggered and self._triggered[0] < self._searched - 2 * HALF_MASK:
             self._triggered.popleft()
+            self._now = None
+        while self._seen and self._seen[0] < self._searched - FORGOTTEN:
+            self._seen.popleft()
             self._now = None
 
     def trigger(self, r: float) -> None:
         """Take a trigger: it counts as a beat until the network has seen whether it was one."""
         self._triggered.append(r)
         self._now = None
+
+    def confirm(self, r: float) -> None:
+        """Take a beat that is confirmed."""
+        since = math.inf if self._last is None else r - self._last
+        if since > LONGEST_RR:
+            self._course = Course()
+            self._repeats.end()
+        else:
+            self._repeats.push(since)
+            self._irregular = irregular_share(self._irregular, since, self._course)
+            self._course = self._course.follow(since)
+        self._last, self._now = r, None
+        while self._seen and self._seen[0] < r + self.distance:
+            self._seen.popleft()
 
     def due(self, r: float) -> tuple[float, float]:
         """How much a beat at `r` is expected.
@@ -97,29 +118,26 @@ class Expectation:
         early = (half - since) / (half - self.distance) if since < half else 0.0
         return max(likelihood(since, course, self._irregular) - ANYWHERE, 0.0), early
 
+    def _see(self, r: float) -> None:
+        """Count a heartbeat that the network has seen."""
+        last = self._seen[-1] if self._seen else self._last
+        if last is None or r - last >= self.distance:
+            self._seen.append(r)
+            self._now = None
+
     def _follow(self) -> tuple[float, Course]:
-        """Go on from the newest beat that counts over the triggers after it."""
-        last, course, more = self._last, self._course, []
-        for triggered in self._triggered:
-            if last is not None and triggered - last >= self.distance:
-                more.append(triggered - last)
-                course, last = course.follow(triggered - last), triggered
+        """Go on from the newest beat that is confirmed over those after it, and the triggers after them."""
+        last, course = self._last, self._course
+        more: list[float] = []
+        for r in (*self._seen, *self._triggered):
+            since = math.inf if last is None else r - last
+            if since > LONGEST_RR:
+                course, more, last = Course(), [], r
+            elif since >= self.distance:
+                more.append(since)
+                course, last = course.follow(since), r
         course.again = self._repeats.after(more) if course.uneven >= SELDOM else ()
         return (-math.inf if last is None else last), course
-
-    def _count(self, r: float) -> None:
-        """Count a heartbeat."""
-        since = math.inf if self._last is None else r - self._last
-        if since < self.distance:
-            return
-        if since > LONGEST_RR:
-            self._course = Course()
-            self._repeats.end()
-        else:
-            self._repeats.push(since)
-            self._irregular = irregular_share(self._irregular, since, self._course)
-            self._course = self._course.follow(since)
-        self._last, self._now = r, None
 
 
 def onset(p: NDArray[np.float32], at: int, level: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from typing import Self
 
 from streamqrs.expectation import REACH, Expectation, onset
@@ -19,7 +20,7 @@ EARLY = 0.8
 
 
 class Gate:
-    """Say at each hop whether an R peak is at hand, from one window alone.
+    """Say at each hop whether an R peak is at hand, from the newest window and what this heart did before.
 
     The probability `depth` samples behind the newest one decides. A trigger is given when it rises to `threshold`, and
     the next one only after it has fallen below `low` (hysteresis). Where a beat is due in the rhythm of this heart,
@@ -93,6 +94,11 @@ class Gate:
         self._told.append(r)
         self._expectation.trigger(r)
         return self._lock.open(Peak(r, p, window.known))
+
+    def confirm(self, beats: Iterable[Peak]) -> None:
+        """Take beats that are confirmed, in order: what the gate expects follows from them."""
+        for beat in beats:
+            self._expectation.confirm(beat.at)
 
     def flush(self) -> None:
         """Nothing is held back."""

@@ -7,12 +7,15 @@ from streamqrs.expectation import BACK, Expectation, onset
 from streamqrs.lock import HALF_MASK
 from streamqrs.types import Probabilities
 
-WINDOW = 400
+WINDOW, CONFIRMED_AFTER = 400, 220
 
 
-def hear(expectation, curve, stop, hop=2, seen=0):
-    """Let it hear the windows of a curve up to a sample, as if each were this piece of it."""
+def hear(expectation, curve, stop, hop=2, seen=0, beats=()):
+    """Let it hear the windows of a curve up to a sample, as if each were this piece of it; beats are confirmed late."""
+    beats = list(beats)
     for end in range(max(seen, WINDOW), stop + 1, hop):
+        while beats and beats[0] + CONFIRMED_AFTER < end:
+            expectation.confirm(beats.pop(0))
         expectation.hear(Probabilities(curve[end - WINDOW : end], end - WINDOW, end))
 
 
@@ -26,7 +29,7 @@ def curve_of(beats, n=None):
 def heard(beats, *, depth=10, until=None):
     expectation = Expectation(50, depth)
     curve = curve_of(beats)
-    hear(expectation, curve, until or beats[-1] + 150)
+    hear(expectation, curve, until or beats[-1] + 150, beats=beats)
     return expectation
 
 
@@ -70,7 +73,7 @@ def test_a_trigger_counts_until_it_is_seen_whether_it_was_a_beat():
     beats = list(range(500, 3000, 200))
     curve = curve_of([*beats, 3300], 4000)
     expectation = Expectation(50, 10)
-    hear(expectation, curve, 2960)
+    hear(expectation, curve, 2960, beats=beats)
     expectation.trigger(2900.0)  # is one
     hear(expectation, curve, 3020, seen=2962)
     assert expectation.due(3100)[0] > 1.5
@@ -79,6 +82,16 @@ def test_a_trigger_counts_until_it_is_seen_whether_it_was_a_beat():
     hear(expectation, curve, 3110, seen=3022)
     assert expectation.due(3100)[0] > 1.5
     assert expectation.due(3210)[0] < 0.5
+
+
+def test_what_is_seen_and_not_confirmed_is_forgotten():
+    beats = list(range(500, 3000, 200))
+    curve = curve_of([*beats, 3020], 4000)
+    expectation = Expectation(50, 10)
+    hear(expectation, curve, 3110, beats=beats)
+    assert expectation.due(3100)[0] == 0  # the last one was at 3020
+    hear(expectation, curve, 3400, seen=3112, beats=beats[-1:])
+    assert expectation.due(3100)[0] > 1.5  # the last one was at 2900
 
 
 def test_after_a_pause_and_a_reset_all_begins_anew():

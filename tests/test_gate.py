@@ -27,10 +27,12 @@ def heart(beats, height=1.0, n=None):
     return ecg, probability
 
 
-def triggers(gate, ecg, probability, *, hop=HOP, window=150):
-    """Run a gate over a curve as if each window's row were this piece of it."""
-    found, seen = [], 0
+def triggers(gate, ecg, probability, *, hop=HOP, window=150, beats=()):
+    """Run a gate over a curve as if each window's row were this piece of it; beats are confirmed 200 samples later."""
+    found, seen, beats = [], 0, list(beats)
     for stop in range(window, len(ecg) + 1, hop):
+        while beats and beats[0] + 200 < stop:
+            gate.confirm([Peak(float(beats.pop(0)), 1.0, stop)])
         row = Probabilities(probability[stop - window : stop], stop - window, stop)
         peaks = [gate.watch(ecg[seen:stop]), gate.push(row)]
         found += [peak for peak in peaks if peak]
@@ -163,7 +165,7 @@ def test_less_probability_is_asked_where_a_beat_is_due():
     p[doubtful - 12 : doubtful + 13] = 0.65
     p[between - 12 : between + 13] = 0.65
     for rhythm, wanted in ((0.5, beats), (0.0, [at for at in beats if at != doubtful])):
-        found = triggers(Gate(0.8, 0.3, 10, 50, 0, rhythm), ecg, p)
+        found = triggers(Gate(0.8, 0.3, 10, 50, 0, rhythm), ecg, p, beats=beats)
         assert [round(peak.at) for peak in found] == wanted
 
 
@@ -172,7 +174,7 @@ def test_the_premature_beats_of_bigeminy_need_less_probability_than_the_first():
     ecg, p = heart(beats)
     for at in beats[13::2]:
         p[at - 12 : at + 13] = 0.65
-    found = [round(peak.at) for peak in triggers(Gate(0.8, 0.3, 10, 50, 0, 0.7), ecg, p)]
+    found = [round(peak.at) for peak in triggers(Gate(0.8, 0.3, 10, 50, 0, 0.7), ecg, p, beats=beats)]
     assert found == beats
 
 

@@ -5,6 +5,7 @@ The triggers are those of the `Detector`, but that in a stretch of unusable sign
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,12 +13,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from streamqrs.detector import Detector
 from streamqrs.evaluation import trigger_times
 from streamqrs.gate import Gate
 from streamqrs.model import Model
 from streamqrs.quality import still
 from streamqrs.settings import Settings
-from streamqrs.types import RATE, WINDOW, Probabilities, Samples
+from streamqrs.types import RATE, WINDOW, Peak, Probabilities, Samples
 from streamqrs.window import normalise
 
 TAIL = 100
@@ -39,11 +41,14 @@ class Edges:
         Shape (windows, 100 + hop), float32: the newest probabilities of each window; the first ends at sample 750.
     hop : int
         Samples between two windows.
+    confirmed : tuple of Peak
+        Beats that the detector confirms, whatever the gate does.
     """
 
     ecg: Samples
     tails: NDArray[np.float32]
     hop: int
+    confirmed: tuple[Peak, ...] = ()
 
 
 class Triggers(NamedTuple):
@@ -62,6 +67,7 @@ def hear(model: Model, ecg: Samples, hop: int) -> Edges:
     ecg = ecg.astype(np.float32)
     if len(ecg) < WINDOW:
         return Edges(ecg, np.empty((0, TAIL + hop), np.float32), hop)
+    confirmed = Detector(RATE, model).push(ecg)
     windows = sliding_window_view(ecg, WINDOW)[::hop]
     tail = TAIL + hop
     tails = np.empty((len(windows), tail), np.float32)
@@ -69,15 +75,19 @@ def hear(model: Model, ecg: Samples, hop: int) -> Edges:
         part = normalise(windows[at : at + AT_ONCE].copy())
         tails[at : at + AT_ONCE] = model(part)[:, -tail:]
         tails[at : at + AT_ONCE][still(part)[:, -tail:]] = 0.0
-    return Edges(ecg, tails, hop)
+    beats = tuple(Peak(beat.time * RATE, beat.probability, round(beat.known * RATE) + 1) for beat in confirmed)
+    return Edges(ecg, tails, hop, beats)
 
 
 def find_triggers(edges: Edges, settings: Settings) -> Triggers:
     """Run a gate over a lead."""
     gate = Gate.of(settings)
     found, seen = [], 0
+    confirmed = deque(edges.confirmed)
     for k, tail in enumerate(edges.tails):
         stop = WINDOW + k * edges.hop
+        while confirmed and confirmed[0].known < stop:
+            gate.confirm([confirmed.popleft()])
         passed = gate.watch(edges.ecg[seen:stop])
         decided = gate.push(Probabilities(tail, stop - len(tail), stop))
         found += [(peak.at, peak.known - 1) for peak in (passed, decided) if peak]
