@@ -79,7 +79,7 @@ class AugmentSettings:
     recorded: float = 0.4
     coloured: float = 0.2
     electrode: float = 0.3
-    remains: float = 0.15
+    remains: float = 0.3
     strange: float = 0.12
     white: float = 0.4
     motion: float = 0.2

@@ -38,7 +38,7 @@ class Ectopy:
         Of the windows that get ectopic beats, 0 to 1: one, or after every beat, every second or third.
     """
 
-    def __init__(self, share: float = 0.18) -> None:
+    def __init__(self, share: float = 0.12) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"share is {share:g}: allowed are 0 to 1")
         self.share = share
