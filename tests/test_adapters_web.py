@@ -175,7 +175,7 @@ def test_pause_and_export(browser, show):
     browser.key(" ")
     browser.until("document.getElementById('notice').textContent == 'PAUSED'")
     made.play(3)
-    browser.until("streamqrs.store.newest_s == 8")
+    browser.until("streamqrs.store.newest_s == 8 && streamqrs.store.counts.beat == 10")
     assert browser.ask("streamqrs.shown") == 5
     folder = browser.downloads()
     browser.key("c")
