@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +137,8 @@ class Expectation:
             elif since >= self.distance:
                 more.append(since)
                 course, last = course.follow(since), r
-        course.again = self._repeats.after(more) if course.uneven >= SELDOM else ()
+        again = self._repeats.after(more) if course.uneven >= SELDOM else ()
+        course = replace(course, again=again)  # that of the last confirmed beat stays as it is
         return (-math.inf if last is None else last), course
 
 

@@ -144,7 +144,10 @@ class Repeats:
 
 
 def likelihood(interval: float, course: Course, irregular: float) -> float:
-    """Log density of the log of the next interval: normal, with a floor for the irregular; 0 after the first beat."""
+    """Log density of the log of the next interval: normal, with a floor for the irregular; 0 after the first beat.
+
+    Written out, and in one piece: the rhythm asks it of every pair of candidates.
+    """
     if course.rr is None:
         return 0.0
     exp, x = math.exp, math.log(interval)
