@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,9 @@ from streamqrs.training.scanned import VALIDATION_SEED
 from streamqrs.types import RATE, WINDOW
 
 GRID = {
-    "gate_threshold": (0.8, 0.85, 0.87, 0.9),
-    "gate_rhythm": (0.25, 0.5, 0.75),
+    "gate_threshold": (0.85, 0.87, 0.9),
+    "gate_rhythm": (0.5, 0.75),
+    "gate_likeness": (3.0, 4.0, 5.0),
     "gate_low": (0.3,),
     "gate_patience": (3,),
     "gate_depth": (10,),
@@ -76,6 +78,26 @@ def material_of(model, data, stop, hop):
         yield heard("fast", ecg, beats, [(0.0, len(ecg) / RATE)])
 
 
+def remember(settings, material):
+    """Keep what all combinations are scored on, in a process of the pool."""
+    global GIVEN, HEARD
+    GIVEN, HEARD = settings, material
+
+
+def errors(chosen):
+    """Score a combination of settings: error times jitter, settings, scores by kind."""
+    now = Settings.of(GIVEN, chosen)
+    found = {kind: [] for kind in KINDS}
+    for kind, heard, beats, spans in HEARD:
+        sent = find_triggers(heard, now).sent()
+        found[kind].append(score(beats, sent, TRIGGER_S, spans=spans, lead_in_s=0.0))
+    scores = {kind: pooled(each) for kind, each in found.items()}
+    wrong = {kind: 100 - one.f1 for kind, one in scores.items()} | {"off": rate_of(found["off"])}
+    weighed = [(wrong[kind] + LEAST) ** weight for kind, weight in WEIGHT.items()]
+    error = float(np.prod(weighed)) ** (1 / sum(WEIGHT.values()))
+    return error * (scores["clean"].jitter_ms * scores["scanned"].jitter_ms) ** 0.5, chosen, scores
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -87,20 +109,9 @@ def main():
     settings = Settings.of(model.settings)
     stop = round(args.seconds * RATE)
     material = list(material_of(model, args.data, stop, settings.gate_hop))
-    rows = []
-    for values in itertools.product(*GRID.values()):
-        chosen = dict(zip(GRID, values, strict=True))
-        now = Settings.of(model.settings, chosen)
-        found = {kind: [] for kind in KINDS}
-        for kind, heard, beats, spans in material:
-            sent = find_triggers(heard, now).sent()
-            found[kind].append(score(beats, sent, TRIGGER_S, spans=spans, lead_in_s=0.0))
-        scores = {kind: pooled(each) for kind, each in found.items()}
-        wrong = {kind: 100 - one.f1 for kind, one in scores.items()} | {"off": rate_of(found["off"])}
-        weighed = [(wrong[kind] + LEAST) ** weight for kind, weight in WEIGHT.items()]
-        error = float(np.prod(weighed)) ** (1 / sum(WEIGHT.values()))
-        error *= (scores["clean"].jitter_ms * scores["scanned"].jitter_ms) ** 0.5
-        rows.append((error, chosen, scores))
+    combinations = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+    with ProcessPoolExecutor(os.cpu_count(), initializer=remember, initargs=(model.settings, material)) as pool:
+        rows = list(pool.map(errors, combinations))
     rows.sort(key=lambda row: row[0])
     print("  error  clean  delay ms    scanned  delay ms     hum    fast   off (false)  settings")
     for error, chosen, scores in rows[:16]:

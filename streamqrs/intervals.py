@@ -34,8 +34,8 @@ SHORTEST_COUPLING = 95
 """Shortest interval to a premature beat, in samples (380 ms), that another one is expected after: no T wave's."""
 OFTEN, MOST_OFTEN = 0.15, 0.8
 """By how much each beat changes the share of premature ones; the largest share that is expected."""
-SPREAD = 0.12
-"""First guess of the standard deviation of log RR intervals, from one to the next."""
+SPREAD, LEAST_SPREAD = 0.12, 0.06
+"""Standard deviation of log RR intervals, from one to the next: the first guess, and the least that is believed."""
 CONTEXT = (0.7, 0.85, 1.0)
 """Weights of the last three intervals, the newest last, in looking for three like them."""
 SELDOM = 0.1
@@ -99,7 +99,7 @@ class Course:
             if coupling is not None:
                 unexplained = min(off, math.log(interval / coupling), key=abs)
         if abs(unexplained) < 0.5:
-            spread = max(spread + 0.1 * (min(abs(unexplained) * 1.25, 0.35) - spread), 0.06)
+            spread = max(spread + 0.1 * (min(abs(unexplained) * 1.25, 0.35) - spread), LEAST_SPREAD)
         follows = rr * math.exp(0.2 * off if abs(off) < 0.5 else 0.05 * max(min(off, 0.5), -0.5))
         if early:
             pause = math.log((2 * rr - interval) / follows)

@@ -29,6 +29,7 @@ from operator import attrgetter
 from streamqrs.intervals import (
     CONTEXT,
     IRREGULAR,
+    LEAST_SPREAD,
     LONGEST_RR,
     SELDOM,
     Course,
@@ -56,6 +57,8 @@ ALIKE = 0.5
 """Likeness to the patient's beats from which a probable candidate is sure."""
 UNLIKE, UNLIKELY = 0.1, 0.15
 """A candidate of a known patient that is below both, likeness and probability, never counts, even where one is due."""
+MOST_LIKELY = most_likely(Course(rr=1.0, spread=LEAST_SPREAD, again=(0.0,)))
+"""Upper bound of the log density of any interval."""
 MOST = attrgetter("most")
 
 
@@ -66,8 +69,8 @@ class _Node:
     peak: Peak
     score: float
     before: _Node | None
-    course: Course
-    most: float = math.inf  # score that the likeliest next interval would lead to
+    most: float  # score that the likeliest next interval would lead to, or more
+    course: Course | None = None  # made when it is asked for: most candidates are far behind the best ones
     sure: bool = False
     counts: bool = True  # is sure, or comes soon after one that is
 
@@ -166,15 +169,25 @@ class Rhythm:
             interval = peak.at - node.peak.at
             if interval < self.distance:
                 continue
-            now = node.score + gain + self.weight * _likelihood(interval, node.course, self._irregular)
+            course = node.course or self._follow(node)
+            if node.most + gain <= score:  # as is known by now
+                continue
+            now = node.score + gain + self.weight * _likelihood(interval, course, self._irregular)
             if now > score:
                 best, score = node, now
-        if best is None:
-            return _Node(peak, score, None, Course(), score)
-        course = best.course.follow(peak.at - best.peak.at)
-        if course.uneven >= SELDOM:
-            course.again = self._repeats.after(_last_intervals(course, best))
-        return _Node(peak, score, best, course, score + self.weight * most_likely(course))
+        return _Node(peak, score, best, score + self.weight * MOST_LIKELY)
+
+    def _follow(self, node: _Node) -> Course:
+        """Make the course of a chain up to a node."""
+        before = node.before
+        if before is None:
+            course = Course()
+        else:
+            course = (before.course or self._follow(before)).follow(node.peak.at - before.peak.at)
+            if course.uneven >= SELDOM:
+                course.again = self._repeats.after(_last_intervals(course, before))
+        node.course, node.most = course, node.score + self.weight * most_likely(course)
+        return course
 
     def _decide(self, seen: float, known: int) -> list[Peak]:
         """Settle the waiting candidates whose time is over when everything before `seen` is known."""
@@ -196,7 +209,8 @@ class Rhythm:
         """Learn from a beat, and the one before it, what the intervals of this heart are like."""
         before = node.before
         if before is not None and node.sure and before.sure:
-            self._irregular = irregular_share(self._irregular, node.peak.at - before.peak.at, before.course)
+            course = before.course or self._follow(before)
+            self._irregular = irregular_share(self._irregular, node.peak.at - before.peak.at, course)
         if self.last is not None and node.peak.at - self.last <= LONGEST_RR:
             self._repeats.push(node.peak.at - self.last)
         else:
@@ -205,12 +219,15 @@ class Rhythm:
     def _wait(self, node: _Node) -> float:
         """How long a candidate waits for a better one, in samples."""
         shortest = self.distance + TAIL
-        if self.last is None or node.course.rr is None or not self.weight:
+        if self.patience <= shortest or self.last is None or not self.weight:
             return shortest
-        due = self.last + 0.75 * node.course.rr
+        rr = (node.course or self._follow(node)).rr
+        if rr is None:
+            return shortest
+        due = self.last + 0.75 * rr
         if node.peak.at >= due and _log_odds(node.peak.probability) > self._bias + 1:
             return shortest
-        return max(shortest, min(0.5 * node.course.rr, self.patience))
+        return max(shortest, min(0.5 * rr, self.patience))
 
     def _on_best_chain(self, node: _Node, moment: float) -> bool:
         end: _Node | None = None
@@ -224,9 +241,10 @@ class Rhythm:
 
     def _ended(self, node: _Node, moment: float) -> float:
         """Score of a chain that no beat followed until now: one that is overdue speaks against it."""
-        if node.course.rr is None:
+        rr = (node.course or self._follow(node)).rr
+        if rr is None:
             return node.score
-        overdue = (moment - node.peak.at) / node.course.rr - 1.2
+        overdue = (moment - node.peak.at) / rr - 1.2
         return node.score if overdue <= 0.0 else node.score - self.weight * min(4 * overdue, -RESTART)
 
 
@@ -248,9 +266,10 @@ def _likelihood(interval: float, course: Course, irregular: float) -> float:
 def _last_intervals(course: Course, before: _Node | None) -> list[float]:
     """The last intervals along a chain, the newest last."""
     intervals: list[float] = []
-    while course.interval is not None and len(intervals) < len(CONTEXT):
-        intervals.insert(0, course.interval)
+    now: Course | None = course
+    while now is not None and now.interval is not None and len(intervals) < len(CONTEXT):
+        intervals.insert(0, now.interval)
         if before is None:
             break
-        course, before = before.course, before.before
+        now, before = before.course, before.before
     return intervals

@@ -44,6 +44,8 @@ class Settings:
         Longest wait of a trigger for the R peak in the signal, after the one that the network expects; 0: none.
     gate_rhythm : float
         Weight of the rhythm against probability where the gate expects a beat; with 0 it does not count.
+    gate_likeness : float
+        Weight of the likeness of what begins to the patient's own beats; with 0 it does not count.
     quality_low, quality_high : float
         Quality below which the signal is unusable, and above which it is usable again; see `QualityMeter`.
     """
@@ -64,6 +66,7 @@ class Settings:
     gate_low: float = 0.3
     gate_patience: int = 5
     gate_rhythm: float = 0.5
+    gate_likeness: float = 4.0
     quality_low: float = 0.4
     quality_high: float = 0.5
 
@@ -75,7 +78,7 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or not least <= value <= most:
                 raise ValueError(f"{name} is {value!r:.60}: allowed are {least} to {most} samples")
-        for name in ("rhythm", "likeness", "gate_rhythm"):
+        for name in ("rhythm", "likeness", "gate_rhythm", "gate_likeness"):
             if not 0 <= getattr(self, name) <= 10:
                 raise ValueError(f"{name} is {getattr(self, name)!r:.60}: allowed are 0 to 10")
         if not 0 <= self.sure < 1:

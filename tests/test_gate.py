@@ -205,3 +205,57 @@ def test_each_kind_of_beat_has_its_own_r_peak():
     off = np.array([peak.known - 1 for peak in found]) - peaks
     assert np.all((off[15:] >= 0) & (off[15:] <= 3))
     np.testing.assert_allclose([peak.at for peak in found[15:]], peaks[15:], atol=1.6)
+
+
+def familiar(beats, odd, n, *, probability, nothing=()):
+    """Beats of one shape, but for one at `odd` of another; the network says `probability` there, and at `nothing`."""
+    ecg, p = heart(beats, n=n)
+    ecg += 0.01 * np.random.default_rng(1).standard_normal(n).astype(np.float32)
+    for at in nothing:  # the network hesitates, and knows better once it has seen more
+        ecg += 0.8 * bell(at, 8, n)
+        p[at - HALF_MASK : at + HALF_MASK + 1] = 0.6
+    p[odd - HALF_MASK : odd + HALF_MASK + 1] = probability
+    return ecg, p
+
+
+def seen_later(gate, ecg, p, nothing, beats, window=150):
+    """Run a gate; what came to nothing is none in windows that see it whole."""
+    found, seen, beats = [], 0, list(beats)
+    for stop in range(window, len(ecg) + 1, HOP):
+        while beats and beats[0] + 200 < stop:
+            gate.confirm([Peak(float(beats.pop(0)), 1.0, stop)])
+        row = p[stop - window : stop].copy()
+        for at in nothing:
+            if stop > at + 20:
+                row[max(at - HALF_MASK - stop + window, 0) : max(at + HALF_MASK + 1 - stop + window, 0)] = 0.0
+        peaks = [gate.watch(ecg[seen:stop]), gate.push(Probabilities(row, stop - window, stop))]
+        found += [peak for peak in peaks if peak]
+        seen = stop
+    return [round(peak.at) for peak in found]
+
+
+LIKELY = {"threshold": 0.9, "low": 0.3, "depth": 10, "distance": 50}
+
+
+def test_a_doubtful_onset_of_a_known_shape_is_a_beat():
+    beats = list(range(300, 3000, RR))
+    odd = beats[-3] + 90  # where nothing is due
+    ecg, p = familiar(sorted([*beats, odd]), odd, 3200, probability=0.75)
+    assert odd not in seen_later(Gate(**LIKELY), ecg, p, [], beats)
+    assert odd in seen_later(Gate(**LIKELY, likeness=4.0), ecg, p, [], beats)
+
+
+@pytest.mark.parametrize("likeness", [0.0, 4.0])
+def test_an_onset_of_an_unknown_shape_counts_less_where_onsets_came_to_nothing(likeness):
+    beats = list(range(300, 5000, RR))
+    odd = beats[-3] + 90
+    ecg, p = familiar(beats, odd, 5200, probability=0.93)
+    ecg += 0.8 * bell(odd, 8, len(ecg))
+    assert odd in seen_later(Gate(**LIKELY, likeness=likeness), ecg, p, [], beats)
+    nothing = [r + 90 for r in beats[2:-4]]
+    ecg, p = familiar(beats, odd, 5200, probability=0.93, nothing=nothing)
+    ecg += 0.8 * bell(odd, 8, len(ecg))
+    found = seen_later(Gate(**LIKELY, likeness=likeness), ecg, p, nothing, beats)
+    assert set(beats) <= set(found)
+    assert not set(found) & set(nothing)
+    assert (odd in found) == (not likeness)

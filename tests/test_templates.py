@@ -3,7 +3,8 @@ import pytest
 
 from streamqrs.confirm import Confirmation
 from streamqrs.settings import Settings
-from streamqrs.templates import ENOUGH, LOST, SURE, Templates
+from streamqrs.shapes import LOST, SURE
+from streamqrs.templates import ENOUGH, Templates
 from streamqrs.types import Peak, Probabilities
 
 N = 250

@@ -1,0 +1,120 @@
+"""Likeness: how much the QRS complex that begins now looks like this patient's, for the gate.
+
+`streamqrs.templates` compares whole QRS complexes, between 4 and 32 Hz; the filter alone is 60 ms late. The gate has no
+more than the beginning of one, up to the newest sample. There a predictor of what the signal does from sample to sample
+(an autoregressive model, causal) takes out what can be foreseen, which is the noise rather than the heart: in what is
+left over, in equal parts at all frequencies, the beginning of each of the patient's shapes is looked for.
+
+References
+----------
+Kay, "Fundamentals of Statistical Signal Processing, Volume II: Detection Theory", Prentice Hall 1998, chapter 5;
+Makhoul, "Linear prediction: a tutorial review", Proc. IEEE 63, 1975.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_toeplitz
+
+from streamqrs.shapes import AFTER, BAND, BEFORE, PLAY, REACH, SURE, TAPS, Floats, Shapes, pieces_of
+from streamqrs.types import RATE, Peak, Samples
+
+ORDER = 24
+"""Differences of samples from which the next one is foreseen."""
+
+HEARD = 4 * RATE
+"""Newest samples whose noise the predictor is fitted to."""
+
+STALE = 2 * RATE
+"""Samples after which it is fitted anew where no beat is confirmed, which is when that is done: no trigger waits."""
+
+ROBUST = 0.01
+"""White noise, as a share of the power, that keeps the fit stable."""
+
+FROM, UNTIL = 25, 20
+"""Samples before and after R that are compared, as far as they are there."""
+
+SHIFT = 3
+"""A shape is looked for where R is expected, and so many samples before and after it."""
+
+LEAST = 2
+"""Samples after R that must be there."""
+
+ENOUGH = 3
+"""Beats that a shape is the mean of, before it counts: in the noise of a scanner an ectopic beat is rarely sure."""
+
+SIZE, SHIFTS = FROM + UNTIL, np.arange(2 * SHIFT + 1)
+
+
+class Likeness:
+    """Know the QRS complexes of a patient, and say whether another one begins."""
+
+    def __init__(self) -> None:
+        self._kept = np.zeros(3 * HEARD)
+        self._shapes = Shapes(ENOUGH)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as if newly made."""
+        self._stop = 0  # count of the samples taken
+        self._fill = 0  # of the buffer, whose last sample is the newest
+        self._shapes.reset()
+        self._fitted = -STALE  # the newest sample at the last fit
+        self._error: Floats = np.empty(0)  # filter that leaves what is not foreseen
+        self._wanted: Floats = np.empty((0, SIZE))  # the shapes, through that filter
+        self._powers: Floats = np.empty((0, SIZE))  # their powers up to each sample
+
+    def push(self, samples: Samples) -> None:
+        """Take the next samples, shape (n,), 250 Hz."""
+        self._stop += len(samples)
+        samples = samples[-2 * HEARD :]
+        if self._fill + len(samples) > len(self._kept):
+            keep = min(self._fill, HEARD)
+            self._kept[:keep] = self._kept[self._fill - keep : self._fill].copy()
+            self._fill = keep
+        self._kept[self._fill : self._fill + len(samples)] = samples
+        self._fill += len(samples)
+
+    def learn(self, beat: Peak) -> None:
+        """Take a beat that is confirmed: learnt from if the network was sure of it, and a time to fit the predictor."""
+        middle = round(beat.at) - self._stop + self._fill
+        first, reach = middle - BEFORE - PLAY, REACH + PLAY + TAPS
+        wide = self._kept[max(first, 0) : min(middle + AFTER + PLAY, self._fill)]
+        if beat.probability >= SURE and len(wide) == BEFORE + AFTER + 2 * PLAY:
+            near = self._kept[middle - reach : middle + reach + 1]
+            self._shapes.learn(pieces_of(np.convolve(near, BAND, "valid")), beat.at, wide)
+        if self._fill >= HEARD:
+            self._fit()
+
+    def of(self, r: float) -> float | None:
+        """How much a QRS complex whose R peak is expected at sample `r` looks like the patient's so far, 0 to 1.
+
+        The square of the best correlation; None while no shape is known.
+        """
+        if self._fill < HEARD or not self._shapes.known:
+            return None
+        if self._stop - self._fitted >= STALE:
+            self._fit()
+        middle = round(r) - self._stop + self._fill
+        first, last = middle - SHIFT - FROM - ORDER - 1, min(middle + SHIFT + UNTIL, self._fill)
+        if first < 0 or last < middle + LEAST:
+            return 0.0
+        seen = np.convolve(self._kept[first:last], self._error, "valid")
+        sizes = np.minimum(SIZE, len(seen) - SHIFTS)
+        seen = np.concatenate((seen, np.zeros(SIZE + 2 * SHIFT - len(seen))))
+        products = np.ndarray((len(SHIFTS), SIZE), seen.dtype, seen, 0, seen.strides * 2) @ self._wanted.T
+        power = np.concatenate(((0.0,), np.cumsum(seen * seen)))
+        powers = (power[SHIFTS + sizes] - power[SHIFTS])[:, None] * self._powers[:, sizes - 1].T
+        return float((np.maximum(products, 0.0) ** 2 / np.maximum(powers, 1e-30)).max())
+
+    def _fit(self) -> None:
+        """Fit the predictor to the newest samples, and pass the shapes through what it leaves."""
+        x = self._kept[self._fill - HEARD : self._fill]
+        x = x[1:] - x[:-1]
+        power = np.array([x[: len(x) - lag] @ x[lag:] for lag in range(ORDER + 1)]) / len(x)
+        power[0] = power[0] * (1 + ROBUST) + 1e-12
+        self._error = np.convolve(np.concatenate(([1.0], -solve_toeplitz(power[:-1], power[1:]))), (1.0, -1.0))
+        pieces = (shape.whole[BEFORE - FROM - ORDER - 1 : BEFORE + UNTIL] for shape in self._shapes.known)
+        self._wanted = np.array([np.convolve(piece, self._error, "valid") for piece in pieces]).reshape(-1, SIZE)
+        self._powers = np.cumsum(self._wanted**2, axis=1)
+        self._fitted = self._stop
