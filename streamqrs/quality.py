@@ -129,10 +129,10 @@ def still(windows: Samples) -> NDArray[np.bool_]:
 def standstill(samples: Samples) -> Literal["flat", "rails"] | None:
     """Say whether the newest second of a normalised window, shape (750,), stands still, and how."""
     newest = samples[-round(FLAT_S * RATE) :]
-    still = np.ones(len(newest), np.bool_)
-    np.less(np.abs(newest[1:] - newest[:-1]), STILL, out=still[1:])
-    if np.count_nonzero(still) <= len(still) // 4:  # a sample counts twice at most below
+    still = np.abs(newest[1:] - newest[:-1]) < STILL
+    if np.count_nonzero(still) < len(newest) // 4:  # a sample counts twice at most below
         return None
+    still = np.concatenate(([True], still))
     if float(np.ptp(newest)) < STILL:
         return "flat"
     low, high = (np.abs(newest - end) < STILL for end in (newest.min(), newest.max()))
