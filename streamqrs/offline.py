@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from streamqrs import model as models
 from streamqrs.detector import Detector
 from streamqrs.errors import BadSignal
+from streamqrs.realtime import prompt_threads
 from streamqrs.types import Beat
 
 
@@ -56,4 +57,5 @@ def detect(
     if not isinstance(model, models.Model):
         model = models.load(model, threads=os.cpu_count() or 1)
     detector = Detector(rate, model, **settings)
-    return detector.push(x) + detector.flush()
+    with prompt_threads():
+        return detector.push(x) + detector.flush()

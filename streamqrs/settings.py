@@ -52,7 +52,7 @@ class Settings:
 
     hop: int = 144
     margin: int = 36
-    low: float = 0.1
+    low: float = 0.12
     threshold: float = 0.5
     distance: int = 50
     rhythm: float = 0.5

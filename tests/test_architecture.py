@@ -47,7 +47,7 @@ ALLOWED = {
     "marks": {"types", "errors"},
     "events": {"types"},
     "detector": STAGES | {"types", "errors"},
-    "offline": {"types", "errors", "detector", "model"},
+    "offline": {"types", "errors", "detector", "model", "realtime"},
     "budget": {"types", "resample", "settings", "lock"},
     "triggers": {"types"},
     "cadence": set(),

@@ -69,6 +69,7 @@ def command(
     from streamqrs.beat_files import beats_to_csv, check_target, write_beats
     from streamqrs.detector import Detector
     from streamqrs.plots import check_plot, plot_detection
+    from streamqrs.realtime import prompt_threads
     from streamqrs.records import read_record
     from streamqrs.types import SourceInfo, Started
 
@@ -84,7 +85,8 @@ def command(
     network = models.load(model, threads=os.cpu_count() or 1)
     record = read_record(file, lead=lead, rate=rate)
     detector = Detector(record.rate, network)
-    found = _detect_with_bar(record, detector)
+    with prompt_threads():
+        found = _detect_with_bar(record, detector)
     if to_stdout:
         sys.stdout.write(beats_to_csv(found.beats, record.rate))
     elif out:
