@@ -130,7 +130,8 @@ def test_longer_looks_ahead_are_scored_at_once_and_held(made):
     table = (made[1] / "report.html").read_text().split("Triggers by look-ahead</h2>")[1].split("</table>")[0]
     assert table.count("<th>") * len(looks) == table.count("<td>")
     later_ms = np.diff([look.at_once.bias_ms for look in looks])
-    assert np.all(later_ms > 0.7 * 4 * np.diff([look.depth for look in looks]))
+    assert np.all(later_ms > 0)  # each has a threshold of its own, which moves it, too
+    assert later_ms.sum() > 0.7 * 4 * (looks[-1].depth - looks[0].depth)
     assert looks[-1].align_ms > looks[0].align_ms
 
 
