@@ -169,7 +169,7 @@ class Rhythm:
             interval = peak.at - node.peak.at
             if interval < self.distance:
                 continue
-            course = node.course or self._follow(node)
+            course = self._course(node)
             if node.most + gain <= score:  # as is known by now
                 continue
             now = node.score + gain + self.weight * _likelihood(interval, course, self._irregular)
@@ -177,13 +177,13 @@ class Rhythm:
                 best, score = node, now
         return _Node(peak, score, best, score + self.weight * MOST_LIKELY)
 
-    def _follow(self, node: _Node) -> Course:
-        """Make the course of a chain up to a node."""
-        before = node.before
-        if before is None:
-            course = Course()
-        else:
-            course = (before.course or self._follow(before)).follow(node.peak.at - before.peak.at)
+    def _course(self, node: _Node) -> Course:
+        """Return the course of the best chain up to a node."""
+        if node.course is not None:
+            return node.course
+        course, before = Course(), node.before
+        if before is not None:
+            course = self._course(before).follow(node.peak.at - before.peak.at)
             if course.uneven >= SELDOM:
                 course.again = self._repeats.after(_last_intervals(course, before))
         node.course, node.most = course, node.score + self.weight * most_likely(course)
@@ -209,8 +209,8 @@ class Rhythm:
         """Learn from a beat, and the one before it, what the intervals of this heart are like."""
         before = node.before
         if before is not None and node.sure and before.sure:
-            course = before.course or self._follow(before)
-            self._irregular = irregular_share(self._irregular, node.peak.at - before.peak.at, course)
+            interval, course = node.peak.at - before.peak.at, self._course(before)
+            self._irregular = irregular_share(self._irregular, interval, course)
         if self.last is not None and node.peak.at - self.last <= LONGEST_RR:
             self._repeats.push(node.peak.at - self.last)
         else:
@@ -221,7 +221,7 @@ class Rhythm:
         shortest = self.distance + TAIL
         if self.patience <= shortest or self.last is None or not self.weight:
             return shortest
-        rr = (node.course or self._follow(node)).rr
+        rr = self._course(node).rr
         if rr is None:
             return shortest
         due = self.last + 0.75 * rr
@@ -241,7 +241,7 @@ class Rhythm:
 
     def _ended(self, node: _Node, moment: float) -> float:
         """Score of a chain that no beat followed until now: one that is overdue speaks against it."""
-        rr = (node.course or self._follow(node)).rr
+        rr = self._course(node).rr
         if rr is None:
             return node.score
         overdue = (moment - node.peak.at) / rr - 1.2
