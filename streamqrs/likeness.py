@@ -89,7 +89,7 @@ class Likeness:
     def of(self, r: float) -> float | None:
         """How much a QRS complex whose R peak is expected at sample `r` looks like the patient's so far, 0 to 1.
 
-        The square of the best correlation; None while no shape is known.
+        The square of the best correlation; 0 where too little of it is there to tell, None while no shape is known.
         """
         if self._fill < HEARD or not self._shapes.known:
             return None
