@@ -19,8 +19,8 @@ EVEN = 0.5
 USUAL = 0.32
 """Likeness to the patient's beats that speaks neither for a beat nor against one.
 
-At it a logistic regression asks a probability of 0.9 of what the network takes for the beginning of a QRS complex, in 50
-validation recordings of the virtual scanner; the weight there is 3.75."""
+At it a logistic regression asks a probability of 0.9 of what the network takes for the beginning of a QRS complex, in
+50 validation recordings of the virtual scanner; the weight there is 3.75."""
 
 FOLLOWS = 0.05
 """By how much each onset changes the share of those that came to nothing: about the last twenty count."""
@@ -41,10 +41,9 @@ class Gate:
     the next one only after it has fallen below `low` (hysteresis). Where a beat is due in the rhythm of this heart,
     less is enough, see `Expectation`: in bigeminy that is early in every second interval. The shortest distance
     between two triggers is `distance`; from there up to half of the running RR interval, a little more probability is
-    asked the earlier a candidate comes: premature beats pass, T waves do not. What begins like one of this patient's beats
-    needs less, see `Likeness`; what does not, or is not seen far enough for it, more, where onsets came to nothing of
-    late. Once decided, the trigger waits for the R
-    peak to pass, see `PeakLock`.
+    asked the earlier a candidate comes: premature beats pass, T waves do not. What begins like one of this patient's
+    beats needs less, see `Likeness`; what does not, or is not seen far enough to tell, needs more where onsets came to
+    nothing of late. Once decided, the trigger waits for the R peak to pass, see `PeakLock`.
 
     Parameters
     ----------
