@@ -1,35 +1,21 @@
 """Likeness: how much the QRS complex that begins now looks like this patient's, for the gate.
 
 `streamqrs.templates` compares whole QRS complexes, between 4 and 32 Hz; the filter alone is 60 ms late. The gate has no
-more than the beginning of one, up to the newest sample. There a predictor of what the signal does from sample to sample
-(an autoregressive model, causal) takes out what can be foreseen, which is the noise rather than the heart: in what is
-left over, in equal parts at all frequencies, the beginning of each of the patient's shapes is looked for.
-
-References
-----------
-Kay, "Fundamentals of Statistical Signal Processing, Volume II: Detection Theory", Prentice Hall 1998, chapter 5;
-Makhoul, "Linear prediction: a tutorial review", Proc. IEEE 63, 1975.
+more than the beginning of one, up to the newest sample. So in the signal's innovations (`streamqrs.innovations`), for
+which no later sample is needed, the beginning of each of the patient's shapes is looked for.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_toeplitz
 
-from streamqrs.shapes import AFTER, BAND, BEFORE, PLAY, REACH, SURE, TAPS, Floats, Shapes, pieces_of
+from streamqrs.innovations import HEARD, LEAD_IN, whitened, whitener
+from streamqrs.shapes import SURE, Floats, Shapes
 from streamqrs.types import RATE, Peak, Samples
 
-ORDER = 24
-"""Differences of samples from which the next one is foreseen."""
-
-HEARD = 4 * RATE
-"""Newest samples whose noise the predictor is fitted to."""
-
 STALE = 2 * RATE
-"""Samples after which it is fitted anew where no beat is confirmed, which is when that is done: no trigger waits."""
-
-ROBUST = 0.01
-"""White noise, as a share of the power, that keeps the fit stable."""
+"""Samples after which the predictor is fitted anew where no beat is confirmed, which is when that is done: no trigger
+waits."""
 
 FROM, UNTIL = 25, 20
 """Samples before and after R that are compared, as far as they are there."""
@@ -77,12 +63,9 @@ class Likeness:
 
     def learn(self, beat: Peak) -> None:
         """Take a beat that is confirmed: learnt from if the network was sure of it, and a time to fit the predictor."""
-        middle = round(beat.at) - self._stop + self._fill
-        first, reach = middle - BEFORE - PLAY, REACH + PLAY + TAPS
-        wide = self._kept[max(first, 0) : min(middle + AFTER + PLAY, self._fill)]
-        if beat.probability >= SURE and len(wide) == BEFORE + AFTER + 2 * PLAY:
-            near = self._kept[middle - reach : middle + reach + 1]
-            self._shapes.learn(pieces_of(np.convolve(near, BAND, "valid")), beat.at, wide)
+        if beat.probability >= SURE:
+            heard = self._kept[: self._fill]
+            self._shapes.learn(heard, round(beat.at) - self._stop + self._fill, beat.at)
         if self._fill >= HEARD:
             self._fit()
 
@@ -96,7 +79,7 @@ class Likeness:
         if self._stop - self._fitted >= STALE:
             self._fit()
         middle = round(r) - self._stop + self._fill
-        first, last = middle - SHIFT - FROM - ORDER - 1, min(middle + SHIFT + UNTIL, self._fill)
+        first, last = middle - SHIFT - FROM - LEAD_IN, min(middle + SHIFT + UNTIL, self._fill)
         if first < 0 or last < middle + LEAST:
             return 0.0
         seen = np.convolve(self._kept[first:last], self._error, "valid")
@@ -109,12 +92,7 @@ class Likeness:
 
     def _fit(self) -> None:
         """Fit the predictor to the newest samples, and pass the shapes through what it leaves."""
-        x = self._kept[self._fill - HEARD : self._fill]
-        x = x[1:] - x[:-1]
-        power = np.array([x[: len(x) - lag] @ x[lag:] for lag in range(ORDER + 1)]) / len(x)
-        power[0] = power[0] * (1 + ROBUST) + 1e-12
-        self._error = np.convolve(np.concatenate(([1.0], -solve_toeplitz(power[:-1], power[1:]))), (1.0, -1.0))
-        pieces = (shape.whole[BEFORE - FROM - ORDER - 1 : BEFORE + UNTIL] for shape in self._shapes.known)
-        self._wanted = np.array([np.convolve(piece, self._error, "valid") for piece in pieces]).reshape(-1, SIZE)
+        self._error = whitener(self._kept[self._fill - HEARD : self._fill])
+        self._wanted = whitened(self._shapes.known, self._error, FROM, UNTIL)
         self._powers = np.cumsum(self._wanted**2, axis=1)
         self._fitted = self._stop

@@ -72,9 +72,13 @@ class Peaks:
         if self._hill and not above[1] and len(curve.values):
             found += self._end()
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
+            values = curve.values[begin:end].tolist()
             if begin or not self._hill:
+                if end < len(curve.values) and _is_simple(values):
+                    found.append(_summit(self.stop + begin, values, max(values), self._known))
+                    continue
                 self._begin(self.stop + begin)
-            found += self._climb(curve.values[begin:end].tolist())
+            found += self._climb(values)
             if end < len(curve.values):
                 found += self._end()
         self.stop += len(curve.values)
@@ -136,12 +140,24 @@ class Peaks:
         if self._given:
             return []
         self._given = True
-        p, least = self._hill, 0.5 * self._top
-        first = p.index(max(p[:size]))
-        end = first + 1
-        while first and p[first - 1] >= least:
-            first -= 1
-        while end < size and p[end] >= least:
-            end += 1
-        centre = sum(map(mul, range(first, end), p[first:end])) / sum(p[first:end])
-        return [Peak(self._start + centre, self._top, self._known, self._start + size)]
+        return [_summit(self._start, self._hill[:size], self._top, self._known)]
+
+
+def _is_simple(values: list[float]) -> bool:
+    """Whether a whole hill rises to its top and falls from there: there is nothing to search, as in most."""
+    top = values.index(max(values))
+    up, down = values[:top], values[top:]
+    return len(values) < LONGEST and up == sorted(up) and down == sorted(down, reverse=True)
+
+
+def _summit(start: int, hill: list[float], top: float, known: int) -> Peak:
+    """Return the candidate that a hill is."""
+    least = 0.5 * top
+    first = hill.index(max(hill))
+    end = first + 1
+    while first and hill[first - 1] >= least:
+        first -= 1
+    while end < len(hill) and hill[end] >= least:
+        end += 1
+    centre = sum(map(mul, range(first, end), hill[first:end])) / sum(hill[first:end])
+    return Peak(start + centre, top, known, start + min(end + 1, len(hill)))

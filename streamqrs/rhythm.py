@@ -9,6 +9,7 @@ wherever it stands, and a doubtful one is a beat where one was due.
 Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
 for some seconds after one that is sure. Of a patient whose beats are known (`streamqrs.templates`), a probable one that
 looks like them is sure, too, and one that is neither probable nor like them never counts, not even where one is due.
+Before that, when there may be no patient at all, more is asked of a sure one.
 
 A candidate that comes in its time waits for `distance` only (and for the end of a stretch that begins in it); one that
 comes early, or is doubtful, waits until a better one would have come, at most `patience`. What was said is never taken
@@ -55,7 +56,9 @@ ASSURED = 1250
 """Samples for which doubtful candidates count after a sure one (5 s)."""
 ALIKE = 0.5
 """Likeness to the patient's beats from which a probable candidate is sure."""
-UNLIKE, UNLIKELY = 0.1, 0.15
+UNKNOWN = 0.9
+"""Probability from which a candidate is sure, at least, while the patient's beats are not known."""
+UNLIKE, UNLIKELY = 0.1, 0.25
 """A candidate of a known patient that is below both, likeness and probability, never counts, even where one is due."""
 MOST_LIKELY = most_likely(Course(rr=1.0, spread=LEAST_SPREAD, again=(0.0,)))
 """Upper bound of the log density of any interval."""
@@ -148,7 +151,9 @@ class Rhythm:
 
     def _is_sure(self, peak: Peak) -> bool:
         """Whether this is a beat, whatever else there is."""
-        alike = peak.likeness is not None and peak.likeness >= ALIKE and peak.probability >= 0.5
+        if peak.likeness is None:
+            return not self.sure or peak.probability >= max(self.sure, UNKNOWN)
+        alike = peak.likeness >= ALIKE and peak.probability >= 0.5
         return alike or peak.probability >= self.sure
 
     def _may_count(self, peak: Peak) -> bool:

@@ -11,7 +11,6 @@ Turin, "An introduction to matched filters", IRE Trans. Inf. Theory 6, 1960.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +31,12 @@ PLAY = 5
 """A beat is compared at its R peak and so many samples to either side."""
 
 WIDTH = 2 * REACH + 1
-SIZE = WIDTH + 2 * PLAY
-"""Samples about a beat that are looked at."""
 
 BEFORE, AFTER = 60, 40
 """Samples before and after R of the mean of the signal as it is."""
+
+FIRST, LAST = BEFORE + PLAY, AFTER + PLAY
+"""Samples before and after R from which a shape is learnt."""
 
 BAND = signal.firwin(2 * TAPS + 1, (4, 32), pass_zero=False, fs=RATE)
 BAND -= BAND.sum() * np.hamming(2 * TAPS + 1) / np.hamming(2 * TAPS + 1).sum()
@@ -58,10 +58,7 @@ MOST = 4
 """Shapes; the one that was longest not seen makes room for a new one."""
 
 LOST = 8
-"""Sure beats in a row that look like no shape that counts, after which those are forgotten."""
-
-HEIGHTS = 16
-"""Last heights whose median is the height of a shape's beats."""
+"""Sure beats in a row that look like no shape of as many beats, after which those are forgotten."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,22 +69,18 @@ class Shape:
     ----------
     mean, unit : numpy.ndarray
         Shape (41,), between 4 and 32 Hz: as it is, and of norm 1.
-    height : float
-        Median norm of the last beats' part along `unit`.
+    whole : numpy.ndarray
+        Shape (100,), the signal as it is from 60 samples before R on.
     seen : float
         R peak of the newest of them.
     count : int
         Beats so far.
-    whole : numpy.ndarray
-        Mean of the signal as it is about R, shape (100,); empty if that was not given.
     """
 
     mean: Floats
     unit: Floats
-    heights: deque[float]
-    height: float
-    seen: float
     whole: Floats
+    seen: float
     count: int = 1
 
 
@@ -114,63 +107,57 @@ class Shapes:
         """Those that count."""
         return [one for one in self._all if one.count >= self.enough]
 
-    def learn(self, pieces: Floats, at: float, wide: Floats | None = None) -> None:
-        """Take a sure beat.
+    def learn(self, signal: Floats, r: int, at: float) -> None:
+        """Take a sure beat, if all of it is there.
 
         Parameters
         ----------
-        pieces : numpy.ndarray
-            Shape (11, 41), filtered: at its R peak, and up to 5 samples before and after it.
+        signal : numpy.ndarray
+            Shape (n,), samples at 250 Hz.
+        r : int
+            Its R peak in them.
         at : float
-            Its R peak.
-        wide : numpy.ndarray, optional
-            Shape (110,), the signal as it is from 65 samples before R on.
+            Its R peak on the time axis on which beats are compared by age.
         """
-        match, height, place = (x.reshape(-1) for x in compare(pieces, self._all))
-        known = self.known
-        fits = max((m for m, one in zip(match.tolist(), self._all, strict=True) if one in known), default=1.0)
+        if r < FIRST or r + LAST > len(signal):
+            return
+        wide = signal[r - FIRST : r + LAST]
+        near = wide[FIRST - REACH - PLAY - TAPS : FIRST + REACH + PLAY + TAPS + 1]
+        near = np.convolve(near, BAND, "valid")
+        pieces = np.ndarray((2 * PLAY + 1, WIDTH), near.dtype, near, 0, near.strides * 2)  # before, at and after R
+        match, place = _compare(pieces, self._all)
+        old = [one for one in self._all if one.count >= LOST]
+        fits = max((m for m, one in zip(match, self._all, strict=True) if one in old), default=1.0)
         self._strange = self._strange + 1 if fits < OTHER else 0
-        best = int(match.argmax()) if len(match) else -1
-        if best >= 0 and match[best] >= ALIKE:
-            one = self._all[best]
+        best = max(match, default=0.0)
+        if best >= ALIKE:
+            i = match.index(best)
+            one, at_best = self._all[i], place[i]
             share = 1 / min(one.count + 1, SLOWEST)
-            one.mean += share * (pieces[place[best]] - one.mean)
+            one.mean += share * (pieces[at_best] - one.mean)
             one.unit = _unit(one.mean)
-            if wide is not None:
-                one.whole += share * (_middle(wide, place[best]) - one.whole)
-            one.heights.append(float(height[best]))
-            one.height = sorted(one.heights)[len(one.heights) // 2]
+            one.whole += share * (_middle(wide, at_best) - one.whole)
             one.count, one.seen = one.count + 1, at
         else:
-            self._begin(pieces[PLAY].copy(), at, np.empty(0) if wide is None else _middle(wide, PLAY).copy())
+            self._begin(pieces[PLAY].copy(), _middle(wide, PLAY).copy(), at)
         if self._strange >= LOST:
-            self._all = [one for one in self._all if one not in known]
+            self._all = [one for one in self._all if one not in old]
             self._strange = 0
 
-    def _begin(self, own: Floats, at: float, whole: Floats) -> None:
+    def _begin(self, mean: Floats, whole: Floats, at: float) -> None:
         """Begin a shape with a beat of a new one."""
         if len(self._all) == MOST:
             self._all.remove(min(self._all, key=lambda one: one.seen))
-        tall = float(np.linalg.norm(own))
-        self._all.append(Shape(own, _unit(own), deque([tall], HEIGHTS), tall, at, whole))
+        self._all.append(Shape(mean, _unit(mean), whole, at))
 
 
-def pieces_of(filtered: Floats) -> Floats:
-    """Filtered samples about a beat, shape (51,), as pieces, shape (11, 41): at its R peak, and before and after it."""
-    return np.ndarray((2 * PLAY + 1, WIDTH), filtered.dtype, filtered, 0, filtered.strides * 2)
-
-
-def compare(pieces: Floats, shapes: list[Shape]) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """For each candidate, 11 pieces, and each shape: the best correlation, that piece's height, and which it is."""
-    count = len(pieces) // (2 * PLAY + 1)
+def _compare(pieces: Floats, shapes: list[Shape]) -> tuple[list[float], list[int]]:
+    """For each shape: the best correlation of a beat's pieces, shape (11, 41), and which of them has it."""
     if not shapes:
-        return np.empty((count, 0)), np.empty((count, 0)), np.empty((count, 0), np.int64)
-    height = pieces @ np.array([one.unit for one in shapes]).T
-    match = height / np.maximum(np.sqrt(np.einsum("ij,ij->i", pieces, pieces)), 1e-12)[:, None]
-    height, match = (x.reshape(count, 2 * PLAY + 1, len(shapes)) for x in (height, match))
-    place = match.argmax(axis=1)
-    best = (np.arange(count)[:, None], place, np.arange(len(shapes)))
-    return match[best], height[best], place
+        return [], []
+    match = pieces @ np.array([one.unit for one in shapes]).T
+    match /= np.maximum(np.sqrt(np.einsum("ij,ij->i", pieces, pieces)), 1e-12)[:, None]
+    return match.max(axis=0).tolist(), match.argmax(axis=0).tolist()
 
 
 def _middle(wide: Floats, place: int) -> Floats:

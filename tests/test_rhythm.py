@@ -128,11 +128,17 @@ def test_where_nothing_is_sure_there_is_no_heart():
 @pytest.mark.parametrize("step", [None, 1, 37])
 def test_a_sure_beat_vouches_for_doubtful_ones_for_five_seconds(step):
     doubtful = regular(20, p=0.7, start=325)
-    chosen = choose([(100, 0.85), *doubtful], sure=0.8, step=step)
+    chosen = choose([(100, 0.95), *doubtful], sure=0.8, step=step)
     assert chosen == [100, *(at for at, _ in doubtful if at - 100 <= ASSURED)]
-    again = choose([(100, 0.85), *doubtful[:10], (doubtful[10][0], 0.9), *doubtful[11:]], sure=0.8, step=step)
+    again = choose([(100, 0.95), *doubtful[:10], (doubtful[10][0], 0.9), *doubtful[11:]], sure=0.8, step=step)
     after = doubtful[10][0]
     assert [at for at in again if at > after] == [at for at, _ in doubtful if after < at <= after + ASSURED]
+
+
+def test_more_is_asked_of_a_sure_beat_before_the_patient_is_known():
+    beats = [(at, 0.85, 0.2) for at, _ in regular(20)]
+    assert choose(beats, sure=0.8) == [at for at, *_ in beats]
+    assert choose([(at, p) for at, p, _ in beats], sure=0.8) == []
 
 
 def test_a_probable_candidate_that_looks_like_the_patients_beats_is_sure():
@@ -145,7 +151,7 @@ def test_a_probable_candidate_that_looks_like_the_patients_beats_is_sure():
 def test_what_is_neither_probable_nor_alike_is_no_beat_even_where_one_is_due():
     beats = [(at, 0.95, 0.9) for at, _ in regular(20)]
     due = beats[6][0]
-    for doubtful, counts in (((0.1, 0.3), True), ((0.2, 0.0), True), ((0.1, 0.05), False)):
+    for doubtful, counts in (((0.1, 0.3), True), ((0.3, 0.0), True), ((0.2, 0.05), False)):
         others = [*beats[:6], (due, *doubtful), *beats[7:]]
         assert (due in choose(others, threshold=0.3, weight=2.0, sure=0.8)) is counts
 
