@@ -31,7 +31,7 @@ from streamqrs.types import RATE, WINDOW
 GRID = {
     "gate_threshold": (0.85, 0.87, 0.9),
     "gate_rhythm": (0.5, 0.75),
-    "gate_likeness": (3.0, 4.0, 5.0),
+    "gate_likeness": (4.0, 5.0, 7.0),
     "gate_low": (0.3,),
     "gate_patience": (3,),
     "gate_depth": (10,),

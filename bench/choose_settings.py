@@ -39,8 +39,8 @@ from streamqrs.window import Windower
 
 GRID = {
     "threshold": (0.3, 0.4, 0.5),
-    "rhythm": (0.25, 0.5, 0.75, 1.0),
-    "likeness": (1.0,),
+    "rhythm": (0.5, 0.75, 1.0, 1.25),
+    "likeness": (0.7, 1.0, 1.4),
 }
 WEIGHT = {"clean": 1.0, "noisy": 1.0, "scanned": 1.0, "off": 0.2}
 KINDS = tuple(WEIGHT)

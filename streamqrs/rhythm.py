@@ -151,7 +151,7 @@ class Rhythm:
 
     def _is_sure(self, peak: Peak) -> bool:
         """Whether this is a beat, whatever else there is."""
-        if peak.likeness is None:
+        if peak.likeness is None or peak.likeness < UNLIKE:
             return not self.sure or peak.probability >= max(self.sure, UNKNOWN)
         alike = peak.likeness >= ALIKE and peak.probability >= 0.5
         return alike or peak.probability >= self.sure
