@@ -1,8 +1,9 @@
 """Count the beats and triggers that a model invents where the lead is off but moves: the table of docs/reliability.md.
 
-    python bench/lead_off.py MODEL [MODEL …] [--data DIR]
+    python bench/lead_off.py MODEL [MODEL …] [--more N] [--data DIR]
 
 Three validation patients are heard for 20 s, then their lead comes off for 30 s; the first second of it does not count.
+With `--more`, only the kinds that are hard are counted, in N leads more of each patient.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from streamqrs.types import RATE, Beat
 
 PATIENTS = ("223", "106", "114")
 HEARD_S, OFF_S = 20, 30
+HARD = ("white noise, 1", "random walk")
 
 
 def leads_off(rng):
@@ -51,14 +53,16 @@ def invented(model, heart, off):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
+    parser.add_argument("--more", type=int, default=0)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
     args = parser.parse_args()
     models = [load(name) for name in args.models]
     hearts = [r.ecg[0][HEARD_S * RATE : 2 * HEARD_S * RATE] for r in load_database(args.data, "mitdb", PATIENTS)]
-    cases = [leads_off(np.random.default_rng(number)) for number in range(len(hearts))]
+    seeds = range(100, 100 + args.more * len(hearts)) if args.more else range(len(hearts))
+    leads = [(hearts[seed % len(hearts)], leads_off(np.random.default_rng(seed))) for seed in seeds]
     print("beats, triggers of", ", ".join(args.models))
-    for name in cases[0]:
-        found = [sum(invented(m, h, case[name]) for h, case in zip(hearts, cases, strict=True)) for m in models]
+    for name in HARD if args.more else leads[0][1]:
+        found = [sum(invented(m, heart, off[name]) for heart, off in leads) for m in models]
         print(f"{name:30s}", "   ".join(f"{beats:3d} {triggers:3d}" for beats, triggers in found))
 
 

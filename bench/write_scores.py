@@ -31,7 +31,10 @@ def main(model, files):
         result = json.loads(Path(file).read_text())
         if result["sha256"] != sidecar["sha256"]:
             raise SystemExit(f"{file} was measured with another model: {result['sha256'][:12]}")
-        sidecar["scores"] |= {name: round(value, 2) for name, value in scores_of(result).items()}
+        new = {name: round(value, 2) for name, value in scores_of(result).items()}
+        measured = {name.partition(" (")[0] for name in new if "worst" in name}  # it may be another record now
+        old = {name: value for name, value in sidecar["scores"].items() if name.partition(" (")[0] not in measured}
+        sidecar["scores"] = old | new
     path.write_text(json.dumps(sidecar, indent=2) + "\n")
     card = path.with_suffix(".md")
     head, _, _ = card.read_text().partition("## Scores\n")
