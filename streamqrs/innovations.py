@@ -70,7 +70,7 @@ def whitener(samples: Floats) -> Floats:
     new = x[: len(samples) - 1]
     new[:] = samples[1:] - samples[:-1]
     power = np.correlate(x, new, "valid") / len(new)
-    power[0] = power[0] * (1 + ROBUST) + 1e-12
+    power[0] = power[0] * (1 + ROBUST) + 1e-30
     _, foreseen, _ = dposv(power[LAGS], power[1:])  # no np.linalg.solve: its checks cost as much as all the rest
     return np.convolve(np.concatenate(((1.0,), -foreseen)), (1.0, -1.0))
 

@@ -101,7 +101,7 @@ class Peak:
     known, stop : int
         Count of the 250 Hz sample after the newest one that was needed, and after the last one of its hill.
     likeness : float or None
-        To this patient's sure beats, 0 to 1; None: too few are known.
+        To this patient's sure beats, 0 to 1; None: too few are known, or the network has no doubt.
     """
 
     at: float
