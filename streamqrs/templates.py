@@ -29,6 +29,9 @@ ENOUGH = 5
 SURELY = 0.99
 """Probability from which a candidate is not compared: it is one of the patient's beats."""
 
+NONE = 0.05
+"""A candidate that is less probable, once weighed, is none: half of the rhythm's work in noise was about such."""
+
 LIKE, UNLIKE = 4.8, 1.7
 """What likeness adds to the log odds of a candidate at most, and what is taken off in any case; how much both count is
 a setting. Chosen on validation recordings."""
@@ -62,7 +65,10 @@ class Templates:
             self._stop += len(samples)
 
     def weigh(self, peaks: list[Peak]) -> list[Peak]:
-        """Return candidates, which have become known at once, with the probability that they have now."""
+        """Return candidates, which have become known at once, with the probability that they have now.
+
+        Those that are next to impossible then are left out.
+        """
         if not self.weight or not peaks:
             return peaks
         if len(self._said) > MOST_SAID:
@@ -79,7 +85,7 @@ class Templates:
         for i, like in zip(doubtful, likeness, strict=True):
             if like == like:
                 weighed[i] = self._weighed(peaks[i], like)
-        return weighed
+        return [one for one in weighed if one.probability >= NONE]
 
     def learn(self, beats: list[Peak]) -> None:
         """Learn from beats that are confirmed, if the network was sure of them."""
