@@ -83,7 +83,7 @@ class Templates:
         likeness = Matcher(signal, self._shapes.known).likeness(at).tolist()
         weighed = peaks.copy()
         for i, like in zip(doubtful, likeness, strict=True):
-            if like == like:
+            if not math.isnan(like):
                 weighed[i] = self._weighed(peaks[i], like)
         return [one for one in weighed if one.probability >= NONE]
 

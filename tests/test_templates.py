@@ -57,6 +57,13 @@ def test_height_counts_too(height):
     assert weighed(watched(HEARD, BEATS), complexes(200, [100], height=height), 100) < 0.45
 
 
+def test_what_is_next_to_impossible_then_is_left_out():
+    templates = watched(HEARD, BEATS)
+    templates.push(complexes(600, [100, 300], shape=1))
+    left = templates.weigh(candidates([1500], 0.13, 2000) + candidates([1700], 0.5, 2000))
+    assert [peak.at for peak in left] == [1700.0]
+
+
 def test_drift_and_unit_do_not_matter():
     drift = 3 * np.sin(np.arange(1600) / 200).astype(np.float32)
     for scale in (1e-6, 1.0, 1e6):
