@@ -53,6 +53,10 @@ class Learner:
     def __init__(self, network, batch, device):
         self.network = network.to(device).train()
         self.mean = deepcopy(self.network).eval()
+        self.means, self.news = (
+            [value for value in one.state_dict().values() if value.is_floating_point()]
+            for one in (self.mean, self.network)
+        )
         self.parameters = list(self.network.parameters())
         groups = [
             {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": 0.01},
@@ -115,11 +119,7 @@ class Learner:
         self.steps += 1
         decay = min(AVERAGE, self.steps / (self.steps + 10))
         with torch.no_grad():
-            for mean, new in zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(new, 1 - decay)
-                else:
-                    mean.copy_(new)
+            torch._foreach_lerp_(self.means, self.news, 1 - decay)
 
 
 def rate_at(part):

@@ -16,17 +16,18 @@ from streamqrs.clock import ClockMap
 from streamqrs.confirm import Confirmation
 from streamqrs.errors import BadModel
 from streamqrs.gate import Gate
+from streamqrs.inference import infer, infer_last
 from streamqrs.life import Life, Step
 from streamqrs.merge import OverlapMerger
-from streamqrs.quality import QualityMeter, Turn, still
+from streamqrs.quality import QualityMeter, Turn
 from streamqrs.resample import Resampler
 from streamqrs.settings import Settings
-from streamqrs.types import RATE, Beat, Chunk, Gap, Peak, Probabilities, Quality, Samples, Window
+from streamqrs.types import RATE, Beat, Chunk, Gap, Peak, Probabilities, Quality, Samples
 from streamqrs.window import Windower
 
 Found = Beat | Gap | Quality
 
-BLOCK_WINDOWS = 4096
+BLOCK_WINDOWS = 16384
 """A long recording is worked through in blocks of so many windows."""
 HIDES_S = 0.04
 """No QRS complex disappears in a shorter hole, in s."""
@@ -179,9 +180,8 @@ class Detector:
         """End the stream here, and return the beats that were still open."""
         steps: list[Step] = []
         known = self._windower.stop
-        for window in self._windower.flush():
-            (row,) = self._probabilities([window])
-            curve = self._merger.push(Probabilities(row, window.start, window.stop))
+        for _, newest in infer_last(self.model, self._windower):
+            curve = self._merger.push(newest)
             steps += self._confirm(curve, known)
         steps += self._confirm(self._merger.flush(), known)
         steps += self._life.confirm(self._confirmation.flush(known), math.inf, known)
@@ -256,40 +256,29 @@ class Detector:
     def _analyse(self, y: Samples) -> Iterator[Step | Turn]:
         """Run the network once over each window; its newest edge serves the gate, all of it the merger."""
         seen = self._windower.stop
-        windows = self._windower.push(y)
-        watched = windows[0].stop - seen if windows else len(y)
+        watched = min(self._windower.due - seen, len(y))
         heard = 0
         if self._gate:  # ahead of the network, which takes as long as all the rest
             yield from self._trigger(self._gate.watch(y[:watched]))
-        for window, row in zip(windows, self._probabilities(windows) if windows else (), strict=True):
-            newest = Probabilities(row, window.start, window.stop)
+        for window, newest in infer(self.model, self._windower, y):
+            at = window.stop - seen
             if self._gate:
-                new, watched = y[watched : window.stop - seen], max(watched, window.stop - seen)
+                new, watched = y[watched:at], max(watched, at)
                 yield from self._trigger(self._gate.watch(new))
                 yield from self._trigger(self._gate.push(newest))
             if window.start % self.settings.hop == 0:
                 if turn := self._quality.push(window.samples, newest):
                     yield turn
-                self._confirmation.hear(y[heard : window.stop - seen])
-                heard = window.stop - seen
+                self._confirmation.hear(y[heard:at])
+                heard = at
                 yield from self._confirm(self._merger.push(newest), window.stop)
         self._confirmation.hear(y[heard:])
-        if self._gate and windows:
+        if self._gate and watched < len(y):
             yield from self._trigger(self._gate.watch(y[watched:]))
 
     def _trigger(self, peak: Peak | None) -> Iterator[Step]:
         if peak and self._quality.usable:
             yield self._life.trigger(peak)
-
-    def _probabilities(self, windows: list[Window]) -> Iterator[Samples]:
-        """What the network says about each window."""
-        batch = np.stack([window.samples for window in windows])
-        done = 0
-        for values in self.model.parts(batch):
-            seen = batch[done : done + len(values)]
-            values[still(seen)] = 0.0  # a flat line: nothing to ask the network about
-            done += len(values)
-            yield from values
 
     def _confirm(self, curve: Probabilities, known: int) -> list[Step]:
         if self.curves is not None and len(curve.values):

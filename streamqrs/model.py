@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -25,6 +26,9 @@ from streamqrs.types import RATE, WINDOW, Samples
 
 FORMAT = 1
 BATCH = 64
+AHEAD = 24
+"""Batches that wait to be taken at most."""
+
 MAX_SIDECAR_BYTES = 1 << 20
 MAX_NETWORK_BYTES = 64 << 20
 
@@ -85,7 +89,7 @@ class Model:
             raise BadModel(f"model {sidecar['name']}: its network fails on a window of zeros") from error
         if tried.shape != (2, WINDOW):
             raise BadModel(f"model {sidecar['name']}: gives {tried.shape} for two windows: allowed is (2, {WINDOW})")
-        self._pool = ThreadPoolExecutor(threads, "streamqrs-model") if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads - 1, "streamqrs-model") if threads > 1 else None
         self.sidecar = dict(sidecar)
         self.name: str = sidecar["name"]
         self.version = str(sidecar["version"])
@@ -107,16 +111,57 @@ class Model:
             Shape (b, 750), float32, 0 to 1.
         """
         if len(windows) > BATCH:
-            return np.concatenate(list(self.parts(windows)))
+            return np.concatenate(list(self.parts(windows[at : at + BATCH] for at in range(0, len(windows), BATCH))))
         probabilities: Samples = self._session.run([self._output], {self._input: windows[:, None, :]})[0][:, 1]
         return probabilities
 
-    def parts(self, windows: Samples) -> Iterator[Samples]:
-        """Do the same batch by batch: what is asked for first is given while the other threads work on the rest."""
-        batches = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
-        if self._pool is None or len(batches) == 1:
-            return map(self, batches)
-        return self._pool.map(self, batches)
+    def parts(self, batches: Iterable[Samples]) -> Iterator[Samples]:
+        """Do the same batch by batch; while one is looked at, the other threads work on the next ones.
+
+        They are some batches ahead, no more: batches that are made when they are asked for are so made meanwhile. Who
+        would have to wait for a batch works on one that nobody has begun: so there are no more threads than cores.
+        """
+        if self._pool is None:
+            yield from map(self, batches)
+            return
+        coming: deque[_Part] = deque()
+        for batch in batches:
+            coming.append(_Part(self, batch, self._pool))
+            if len(coming) > AHEAD:
+                yield _first(coming)
+        while coming:
+            yield _first(coming)
+
+
+class _Part:
+    """A batch that is worked on in a thread of a pool, or, if that has not begun, in this one."""
+
+    def __init__(self, model: Model, batch: Samples, pool: ThreadPoolExecutor) -> None:
+        self._model, self._batch = model, batch
+        self._future: Future[Samples] = pool.submit(model, batch)
+        self._own: Samples | None = None
+
+    @property
+    def done(self) -> bool:
+        return self._own is not None or self._future.done()
+
+    def take_over(self) -> bool:
+        """Work on it here, if nobody has begun."""
+        if self._own is not None or not self._future.cancel():
+            return False
+        self._own = self._model(self._batch)
+        return True
+
+    def result(self) -> Samples:
+        return self._future.result() if self._own is None else self._own
+
+
+def _first(coming: deque[_Part]) -> Samples:
+    """Take the first result; until it is there, work on others."""
+    first = coming.popleft()
+    while not first.done and any(part.take_over() for part in (first, *coming)):
+        pass
+    return first.result()
 
 
 def load(name: str | os.PathLike[str], *, threads: int = 1) -> Model:

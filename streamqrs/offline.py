@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from streamqrs import model as models
 from streamqrs.detector import Detector
 from streamqrs.errors import BadSignal
-from streamqrs.realtime import prompt_threads
 from streamqrs.types import Beat
 
 
@@ -57,5 +56,4 @@ def detect(
     if not isinstance(model, models.Model):
         model = models.load(model, threads=os.cpu_count() or 1)
     detector = Detector(rate, model, **settings)
-    with prompt_threads():
-        return detector.push(x) + detector.flush()
+    return detector.push(x) + detector.flush()

@@ -9,8 +9,7 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 PRIORITY = 10
@@ -19,8 +18,6 @@ NICE = -10
 """Niceness asked for where real-time scheduling is refused."""
 SWITCH_S = 0.5e-3
 """Time for which one Python thread may keep others waiting, in s; Python's own choice is 5 ms."""
-HAND_OVER_S = 0.1e-3
-"""The same where threads come back from the network for the next batch, and are not to wait."""
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 _PR_SET_TIMERSLACK = 29
 
@@ -56,17 +53,6 @@ def settle_collector() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_S)
-
-
-@contextmanager
-def prompt_threads() -> Iterator[None]:
-    """Let the threads of this process change hands much sooner, for as long as the context lasts."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(HAND_OVER_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def _try(name: str, ask: Callable[[], str]) -> Grant:

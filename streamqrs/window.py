@@ -41,6 +41,11 @@ class Windower:
         """Count of the sample after the newest one."""
         return self._start + len(self._held)
 
+    @property
+    def due(self) -> int:
+        """Count of the sample after the window that comes next."""
+        return self._next + WINDOW
+
     def reset(self) -> None:
         """Forget everything, as if newly made."""
         self._held = np.empty(0, np.float32)  # from the next window or the last 3 s, whichever reaches further back

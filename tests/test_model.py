@@ -1,5 +1,7 @@
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 
 import streamqrs.models
 from streamqrs.errors import BadModel
-from streamqrs.model import available, load, read_sidecar
+from streamqrs.model import AHEAD, available, load, read_sidecar
+from streamqrs.types import WINDOW
 from streamqrs.window import normalise
 
 SHIPPED = Path(streamqrs.models.__file__).parent
@@ -46,6 +49,42 @@ def test_any_number_of_windows_on_any_number_of_threads_is_the_same():
     one = np.concatenate([load("base")(w[None]) for w in windows(70)])
     np.testing.assert_allclose(load("base")(windows(70)), one, atol=1e-6)
     np.testing.assert_allclose(load("base", threads=2)(windows(70)), one, atol=1e-6)
+
+
+def test_batches_come_in_order_and_none_is_worked_on_twice(monkeypatch):
+    model = load("base", threads=3)
+    seen, plain = [], type(model).__call__
+
+    def slow_for_some(self, batch):
+        seen.append((threading.current_thread() is threading.main_thread(), len(batch)))
+        time.sleep(0.02 * (len(batch) % 3))
+        return plain(self, batch)
+
+    monkeypatch.setattr(type(model), "__call__", slow_for_some)
+    sizes = range(1, 41)
+    parts = list(model.parts(windows(size) for size in sizes))
+    assert [len(part) for part in parts] == list(sizes)
+    for part in parts:
+        np.testing.assert_allclose(part[0], parts[0][0], atol=1e-6)
+    assert sorted(size for _, size in seen) == list(sizes)
+    assert {own for own, _ in seen} == {True, False}  # who waits works, too
+
+
+def test_batches_are_made_a_few_ahead_of_who_takes_them():
+    model = load("base", threads=2)
+    made = []
+    parts = model.parts(made.append(k) or windows(1) for k in range(200))
+    next(parts)
+    assert len(made) == AHEAD + 1
+    next(parts)
+    assert len(made) == AHEAD + 2
+    parts.close()
+
+
+def test_a_network_that_fails_in_a_thread_is_heard_of():
+    model = load("base", threads=2)
+    with pytest.raises(Exception, match="Got: 749 Expected: 750"):
+        list(model.parts(np.zeros((1, 749 if k == 30 else WINDOW), np.float32) for k in range(60)))
 
 
 def test_a_package_is_found_by_folder_sidecar_or_network(package):

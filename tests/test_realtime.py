@@ -1,13 +1,10 @@
 """What the system grants depends on who asks; each process that asks is one of its own."""
 
-import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
-
-from streamqrs.realtime import HAND_OVER_S, prompt_threads
 
 ASK = """
 import os, threading
@@ -50,13 +47,3 @@ def test_what_is_refused_is_said_and_nothing_fails():
     assert scheduling == "scheduling: not granted, permission denied"
     assert memory.startswith("memory: not granted, ")
     assert eval(inherited) == (os.SCHED_OTHER, 0)
-
-
-def test_threads_are_prompt_only_as_long_as_is_asked():
-    before = sys.getswitchinterval()
-    with prompt_threads():
-        assert sys.getswitchinterval() == pytest.approx(HAND_OVER_S)
-    assert sys.getswitchinterval() == before
-    with contextlib.suppress(ZeroDivisionError), prompt_threads():
-        _ = 1 / 0
-    assert sys.getswitchinterval() == before

@@ -16,7 +16,6 @@ import numpy as np
 
 from streamqrs import model as models
 from streamqrs.detector import Detector
-from streamqrs.realtime import prompt_threads
 from streamqrs.types import RATE, Samples
 
 MADE_S = 600.0
@@ -123,9 +122,8 @@ def measure_offline(model: str, *, hours: float, threads: int) -> Offline:
     network = models.load(model, threads=threads)
     detector = Detector(RATE, network)
     wall, cpu = time.perf_counter(), time.process_time()
-    with prompt_threads():
-        detector.push(samples)
-        detector.flush()
+    detector.push(samples)
+    detector.flush()
     return Offline(hours, threads, time.perf_counter() - wall, time.process_time() - cpu)
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from streamqrs.records import Record
     from streamqrs.types import Beat, Gap
 
-STEP_S = 600.0
-"""Signal between two steps of the progress bar, in s."""
+STEP_S = 3600.0
+"""Signal between two steps of the progress bar, in s: at the end of each, some threads have nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,6 @@ def command(
     from streamqrs.beat_files import beats_to_csv, check_target, write_beats
     from streamqrs.detector import Detector
     from streamqrs.plots import check_plot, plot_detection
-    from streamqrs.realtime import prompt_threads
     from streamqrs.records import read_record
     from streamqrs.types import SourceInfo, Started
 
@@ -85,8 +84,7 @@ def command(
     network = models.load(model, threads=os.cpu_count() or 1)
     record = read_record(file, lead=lead, rate=rate)
     detector = Detector(record.rate, network)
-    with prompt_threads():
-        found = _detect_with_bar(record, detector)
+    found = _detect_with_bar(record, detector)
     if to_stdout:
         sys.stdout.write(beats_to_csv(found.beats, record.rate))
     elif out:
