@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from streamqrs.lock import HALF_MASK
 from streamqrs.resample import Resampler
 from streamqrs.settings import Settings
-from streamqrs.types import RATE
+from streamqrs.types import HALF_MASK, RATE
 
 
 @dataclass(frozen=True, slots=True)

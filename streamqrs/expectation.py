@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamqrs.intervals import IRREGULAR, LONGEST_RR, SELDOM, WIDTH, Course, Repeats, irregular_share, likelihood
-from streamqrs.lock import HALF_MASK
-from streamqrs.types import Probabilities
+from streamqrs.types import HALF_MASK, Probabilities
 
 BACK = 60
 """Samples at 250 Hz after which a heartbeat is seen well enough to count (240 ms)."""

@@ -9,9 +9,9 @@ from typing import Self
 
 from streamqrs.expectation import REACH, Expectation, onset
 from streamqrs.likeness import Likeness
-from streamqrs.lock import HALF_MASK, LEARNT_AFTER, PeakLock
+from streamqrs.lock import LEARNT_AFTER, PeakLock
 from streamqrs.settings import Settings
-from streamqrs.types import Peak, Probabilities, Samples
+from streamqrs.types import HALF_MASK, Peak, Probabilities, Samples
 
 EVEN = 0.5
 """The network says how likely R is within half a mask of a sample: where that rises to one half is the median onset."""

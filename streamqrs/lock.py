@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamqrs.types import Peak, Samples
+from streamqrs.types import HALF_MASK, Peak, Samples
 
 BASELINE = 190
 """Newest samples whose median is the baseline (0.76 s)."""
@@ -38,9 +38,6 @@ NEAR = 4
 
 Two waves of a QRS complex may be about equally tall; the one that is mostly R is waited for.
 """
-
-HALF_MASK = 12
-"""The network is trained on masks that reach this many samples to both sides of R: R follows the onset by as many."""
 
 
 class PeakLock:

@@ -6,13 +6,10 @@ from operator import mul
 
 import numpy as np
 
-from streamqrs.types import Peak, Probabilities
+from streamqrs.types import HALF_MASK, Peak, Probabilities
 
 LONGEST = 250
 """A candidate is cut after this many samples (1 s), whatever the network says."""
-
-HALF_MASK = 12
-"""Samples of a mask before its R peak: a hill that the end of the curve cuts sooner is of a beat still to come."""
 
 DIP = 0.9
 """Between two candidates the curve falls below this share of either's height."""
@@ -87,7 +84,7 @@ class Peaks:
     def flush(self) -> list[Peak]:
         """End the curve here, and return the candidate that was still open, if its R peak lies before the end."""
         upper = [p for p in self._hill if p >= 0.5 * self._top]
-        if len(upper) < HALF_MASK:
+        if len(upper) < HALF_MASK:  # the end cuts it ahead of its R peak: of a beat still to come
             self._given = True
         return self.push(Probabilities(np.zeros(1, np.float32), self.stop, self._known))
 

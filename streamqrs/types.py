@@ -16,9 +16,10 @@ Samples = NDArray[np.float32]
 
 RATE = 250
 """The rate every stage after the resampler runs at, in Hz."""
-
 WINDOW = 750
 """Length of a window in samples at 250 Hz (3 s)."""
+HALF_MASK = 12
+"""Networks are trained on masks that reach this many samples to both sides of R: R follows their onset by as many."""
 
 
 @dataclass(frozen=True, slots=True)

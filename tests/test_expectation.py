@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from streamqrs.expectation import BACK, Expectation, onset
-from streamqrs.lock import HALF_MASK
-from streamqrs.types import Probabilities
+from streamqrs.types import HALF_MASK, Probabilities
 
 WINDOW, CONFIRMED_AFTER = 400, 220
 

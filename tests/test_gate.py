@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamqrs.gate import Gate
-from streamqrs.lock import ALIKE, HALF_MASK, PeakLock
-from streamqrs.types import Peak, Probabilities
+from streamqrs.lock import ALIKE, PeakLock
+from streamqrs.types import HALF_MASK, Peak, Probabilities
 
 RR = 200
 HOP = 2
