@@ -7,9 +7,11 @@ The likelihood (see `streamqrs.intervals`) has a floor, for hearts are irregular
 wherever it stands, and a doubtful one is a beat where one was due.
 
 Where no heart is to be seen, as in a lead that is off, candidates are doubtful one and all: a doubtful one counts only
-for some seconds after one that is sure. Of a patient whose beats are known (`streamqrs.templates`), a probable one that
-looks like them is sure, too, and one that is neither probable nor like them never counts, not even where one is due.
-Before that, when there may be no patient at all, more is asked of a sure one.
+at the end of a chain that is evidence of a heart, by what its last members added to the score. A heart that is heard
+through a scanner's noise, no beat of it beyond doubt, makes such a chain soon; noise makes none. Of a patient whose
+beats are known (`streamqrs.templates`), a probable one that looks like them is sure, too, and one that is neither
+probable nor like them never counts, not even where one is due. Before that, when there may be no patient at all, more
+is asked of a sure one.
 
 A candidate that comes in its time waits for `distance` only (and for the end of a stretch that begins in it); one that
 comes early, or is doubtful, waits until a better one would have come, at most `patience`. What was said is never taken
@@ -52,10 +54,14 @@ most so much: one early beat does not make a heart fast.
 Without it, two waves in each heartbeat would make as good a rhythm, twice as fast, as one."""
 TAIL = 15
 """Samples from the R peak to the end of its stretch: half of a mask, and a little."""
-ASSURED = 1250
-"""Samples for which doubtful candidates count after a sure one (5 s)."""
-ALIKE = 0.5
-"""Likeness to the patient's beats from which a probable candidate is sure."""
+FADES, EVIDENT = 0.9, 10.0
+"""Evidence of a heart fades by this factor with each candidate of a chain; from so much on doubtful ones count, too.
+
+In validation leads that are off, where no heart was heard before, chains come to less than 6; each beat of a plain
+rhythm adds 8.
+"""
+ALIKE, PROBABLY = 0.5, 0.5
+"""Likeness to the patient's beats, and probability, from which a candidate is sure."""
 UNKNOWN = 0.9
 """Probability from which a candidate is sure, at least, while the patient's beats are not known."""
 UNLIKE, UNLIKELY = 0.1, 0.25
@@ -73,9 +79,10 @@ class _Node:
     score: float
     before: _Node | None
     most: float  # score that the likeliest next interval would lead to, or more
+    evidence: float  # what speaks for a heart: what each candidate of the chain added to the score, the last ones most
     course: Course | None = None  # made when it is asked for: most candidates are far behind the best ones
     sure: bool = False
-    counts: bool = True  # is sure, or comes soon after one that is
+    counts: bool = True  # is sure, or of a chain that a heart's beats make
 
 
 class Rhythm:
@@ -118,7 +125,6 @@ class Rhythm:
         self._waiting: deque[_Node] = deque()
         self.last = last
         self._seen = 0.0
-        self._sure = -math.inf  # the newest sure candidate
         self._irregular = IRREGULAR
         self._repeats.reset()
 
@@ -137,9 +143,7 @@ class Rhythm:
             found += self._decide(peak.stop - 1, known)
             node = self._join(peak)
             node.sure = self._is_sure(peak)
-            if node.sure:
-                self._sure = peak.at
-            node.counts = self._may_count(peak) and peak.at - self._sure <= ASSURED
+            node.counts = node.sure or (node.evidence >= EVIDENT and self._may_count(peak))
             self._nodes.append(node)
             self._waiting.append(node)
         self._seen = seen
@@ -153,7 +157,7 @@ class Rhythm:
         """Whether this is a beat, whatever else there is."""
         if peak.likeness is None or peak.likeness < UNLIKE:
             return not self.sure or peak.probability >= max(self.sure, UNKNOWN)
-        alike = peak.likeness >= ALIKE and peak.probability >= 0.5
+        alike = peak.likeness >= ALIKE and peak.probability >= PROBABLY
         return alike or peak.probability >= self.sure
 
     def _may_count(self, peak: Peak) -> bool:
@@ -180,7 +184,8 @@ class Rhythm:
             now = node.score + gain + self.weight * _likelihood(interval, course, self._irregular)
             if now > score:
                 best, score = node, now
-        return _Node(peak, score, best, score + self.weight * MOST_LIKELY)
+        evidence = gain if best is None else FADES * best.evidence + score - best.score
+        return _Node(peak, score, best, score + self.weight * MOST_LIKELY, evidence)
 
     def _course(self, node: _Node) -> Course:
         """Return the course of the best chain up to a node."""

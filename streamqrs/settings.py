@@ -29,7 +29,7 @@ class Settings:
     likeness : float
         Weight of a candidate's likeness to the patient's own sure beats against probability; with 0 it does not count.
     sure : float
-        Probability of a beat that is beyond doubt; one below it counts for 5 s after such a one. 0: always.
+        Probability of a beat that is beyond doubt; one below it counts where others make a heart of it. 0: always.
     patience : int
         Longest wait for a better candidate than one that comes early, at least `distance`.
     hold : int

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamqrs.rhythm import ASSURED, Rhythm
+from streamqrs.intervals import LONGEST_RR
+from streamqrs.rhythm import Rhythm
 from streamqrs.types import Peak
 
 
@@ -120,29 +121,42 @@ def test_a_doubtful_candidate_is_a_beat_where_one_was_due():
 
 
 def test_where_nothing_is_sure_there_is_no_heart():
-    doubtful = regular(12, p=0.7)
-    assert choose(doubtful) == [at for at, _ in doubtful]
+    rng = np.random.default_rng(0)
+    at = 100 + np.cumsum(rng.uniform(60, 260, 60)).astype(int)
+    doubtful = [(int(a), p) for a, p in zip(at, rng.uniform(0.2, 0.7, len(at)), strict=True)]
+    assert choose(doubtful)
     assert choose(doubtful, sure=0.8) == []
 
 
 @pytest.mark.parametrize("step", [None, 1, 37])
-def test_a_sure_beat_vouches_for_doubtful_ones_for_five_seconds(step):
-    doubtful = regular(20, p=0.7, start=325)
-    chosen = choose([(100, 0.95), *doubtful], sure=0.8, step=step)
-    assert chosen == [100, *(at for at, _ in doubtful if at - 100 <= ASSURED)]
-    again = choose([(100, 0.95), *doubtful[:10], (doubtful[10][0], 0.9), *doubtful[11:]], sure=0.8, step=step)
-    after = doubtful[10][0]
-    assert [at for at in again if at > after] == [at for at, _ in doubtful if after < at <= after + ASSURED]
+@pytest.mark.parametrize(("p", "least", "most"), [(0.8, 3, 8), (0.6, 10, 20)])
+def test_a_heart_none_of_whose_beats_is_sure_is_heard_after_some(step, p, least, most):
+    beats = regular(30, p=p)
+    chosen = choose(beats, sure=0.9, step=step)
+    assert least <= len(beats) - len(chosen) <= most
+    assert chosen == [at for at, _ in beats[-len(chosen) :]]
+
+
+def test_a_heart_that_was_sure_vouches_for_doubtful_beats():
+    beats = regular(12)
+    doubtful = regular(12, p=0.6, start=beats[-1][0] + 225)
+    assert choose(beats + doubtful, sure=0.8) == [at for at, _ in beats + doubtful]
+
+
+def test_after_a_pause_nobody_vouches():
+    beats = regular(12)
+    doubtful = regular(4, p=0.7, start=beats[-1][0] + LONGEST_RR + 5)
+    assert choose(beats + doubtful, sure=0.8) == [at for at, _ in beats]
 
 
 def test_more_is_asked_of_a_sure_beat_before_the_patient_is_known():
-    beats = [(at, 0.85, 0.2) for at, _ in regular(20)]
+    beats = [(at, 0.85, 0.2) for at, _ in regular(3)]
     assert choose(beats, sure=0.8) == [at for at, *_ in beats]
     assert choose([(at, p) for at, p, _ in beats], sure=0.8) == []
 
 
 def test_a_probable_candidate_that_looks_like_the_patients_beats_is_sure():
-    known = [(at, 0.6, 0.7) for at, _ in regular(20)]
+    known = [(at, 0.6, 0.7) for at, _ in regular(8)]
     assert choose(known, sure=0.8) == [at for at, *_ in known]
     assert choose([(at, 0.6, 0.3) for at, *_ in known], sure=0.8) == []
     assert choose([(at, 0.4, 0.7) for at, *_ in known], threshold=0.3, sure=0.8) == []
