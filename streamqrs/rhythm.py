@@ -57,8 +57,8 @@ TAIL = 15
 FADES, EVIDENT = 0.9, 10.0
 """Evidence of a heart fades by this factor with each candidate of a chain; from so much on doubtful ones count, too.
 
-In validation leads that are off, where no heart was heard before, chains come to less than 6; each beat of a plain
-rhythm adds 8.
+Of 359 leads that are off (20 s, no heart heard before) two had chains of doubtful candidates that came to 8, none had
+one that came to 10; each beat of a plain rhythm adds 8.
 """
 ALIKE, PROBABLY = 0.5, 0.5
 """Likeness to the patient's beats, and probability, from which a candidate is sure."""
