@@ -13,6 +13,7 @@ On one GPU with 15 processes that draw, these are the limit (some 10,000 windows
 
 import argparse
 import os
+import re
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -26,6 +27,9 @@ from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import learning_rate
 from streamqrs.training.plan import find_base
 from streamqrs.training.settings import TrainSettings
+
+FORM = re.compile(r"\w+=[^,=]+,[1-9]\d*,[\d.e-]+,[1-9]\d*(,reversed)?")
+"""NAME=START,BATCH,RATE,STEPS[,reversed]."""
 
 
 class Pupil(Learner):
@@ -70,6 +74,8 @@ def main():
     parser.add_argument("--scanner", default="mixture+flow")
     parser.add_argument("--within", type=float, default=float("inf"))
     args = parser.parse_args()
+    if odd := [given for given in args.learners if not FORM.fullmatch(given) or args.draw % int(given.split(",")[1])]:
+        parser.error(f"{odd[0]}: allowed are NAME=START,BATCH,RATE,STEPS[,reversed], BATCH a divisor of {args.draw}")
     begun = time.monotonic()
     args.out.mkdir(parents=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
