@@ -102,9 +102,11 @@ def test_training_finds_the_beats_of_a_recording_it_has_not_seen():
     assert np.median(np.abs(found[:, None] - truth).min(axis=1)) < 1
 
 
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, optimiser):
     monkeypatch.setattr("streamqrs.training.loop.SAVE_EVERY", 4)
-    whole = train(network(), windows().draw, QUICK, validate=Validation({"test": [recording(9)]}))
+    settings = replace(QUICK, optimiser=optimiser)
+    whole = train(network(), windows().draw, settings, validate=Validation({"test": [recording(9)]}))
     path = tmp_path / "checkpoint.pt"
 
     def stop(now):
@@ -115,7 +117,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
         train(
             network(),
             windows().draw,
-            QUICK,
+            settings,
             validate=Validation({"test": [recording(9)]}),
             progress=stop,
             checkpoint=path,
@@ -124,7 +126,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
     resumed = train(
         network(),
         windows().draw,
-        QUICK,
+        settings,
         validate=Validation({"test": [recording(9)]}),
         progress=lambda now: seen.append(now.step),
         checkpoint=path,

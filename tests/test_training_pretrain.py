@@ -123,10 +123,11 @@ def test_on_other_data_it_is_not_gone_on_with(tmp_path, stopped, data):
 
 
 def test_a_batch_of_another_size_stands_in_the_command(tmp_path, data):
-    settings = replace(QUICK, batch=3, steady=True, average=0.9)
+    settings = replace(QUICK, batch=3, steady=True, average=0.9, optimiser="muon")
     pretrain(data, tmp_path / "new", settings=replace(settings, workers=1))
     training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
-    assert "--steps 4 --batch 3 --learning-rate 0.001 --steady --average 0.9 --seed 0" in training["command"]
+    given = "--steps 4 --batch 3 --learning-rate 0.001 --steady --optimiser muon --average 0.9 --seed 0"
+    assert given in training["command"]
     pretrain(data, tmp_path / "here", settings=settings)
     weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("new", "here")]
     assert weights[0] == weights[1]  # whoever draws the batches

@@ -29,6 +29,7 @@ def command(
     batch: Annotated[int, typer.Option(help="Windows in a batch.")] = 64,
     minutes: Annotated[float | None, typer.Option(help="Train for about this long instead.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest; 0.001 by default.")] = None,
+    optimiser: Annotated[str, typer.Option(help="adamw, or muon: learns more of as many windows.")] = "adamw",
     steady: Annotated[bool, typer.Option("--steady", help="Keep the rate up, for an average of many weights.")] = False,
     average: Annotated[float | None, typer.Option(help="Decay of the average of weights; 0.998 by default.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed, steps and threads give the same weights.")] = 0,
@@ -46,7 +47,13 @@ def command(
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error.name or "torch", "train") from error
     settings = TrainSettings(
-        batch=batch, steady=steady, seed=seed, threads=threads, precision=precision, workers=workers
+        batch=batch,
+        optimiser=optimiser,
+        steady=steady,
+        seed=seed,
+        threads=threads,
+        precision=precision,
+        workers=workers,
     )
     if steps is not None:
         settings = replace(settings, steps=steps, validate_every=max(settings.validate_every, steps // 8))

@@ -1,4 +1,4 @@
-"""Training loop: AdamW, warm-up and cosine decay, moving average of the weights, resumable.
+"""Training loop: AdamW or Muon, warm-up and cosine decay, moving average of the weights, resumable.
 
 Batch k follows from the seed and k alone, and the network has no randomness of its own. So what was stopped goes on
 from its last checkpoint as if it had never been stopped, to the same bits on the same number of threads.
@@ -28,6 +28,7 @@ from torch.nn import functional
 from streamqrs.errors import StreamqrsError
 from streamqrs.training.ahead import Ahead
 from streamqrs.training.dataset import Batch
+from streamqrs.training.optimise import Optimiser
 from streamqrs.training.place import Place
 from streamqrs.training.settings import Progress, Result, TrainSettings
 from streamqrs.training.unet import UNet
@@ -135,13 +136,12 @@ class _Training:
         if unknown or any(rate < 0 for rate in rates.values()):
             raise ValueError(f"rates are {rates}: allowed are factors from 0 for {', '.join(layers)}")
         self.frozen = [layer for name, layer in layers.items() if rates.get(name) == 0]
-        self.factors = [rates.get(name, 1.0) for name in layers if rates.get(name) != 0]
         for layer in self.frozen:
             layer.requires_grad_(False)
-        groups = [{"params": list(layer.parameters())} for name, layer in layers.items() if rates.get(name) != 0]
-        if not groups:
+        learn = {name: layer for name, layer in layers.items() if rates.get(name) != 0}
+        if not learn:
             raise ValueError("rates are 0 for all layers: at least one must be trained")
-        self.optimiser = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.optimiser = Optimiser(learn, [rates.get(name, 1.0) for name in learn], settings)
         self.spread = place.spread(network)
         self.average = deepcopy(network).eval()
         self.best = deepcopy(network.state_dict())
@@ -189,8 +189,6 @@ class _Training:
         self.spread.train()
         for layer in self.frozen:
             layer.eval()
-        for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
-            group["lr"] = factor * learning_rate(self.step, self.settings)
         self.optimiser.zero_grad()
         ecg, target, weight = (
             torch.from_numpy(rows).to(self.place.device) for rows in (batch.ecg[:, None], batch.target, batch.weight)
@@ -209,7 +207,7 @@ class _Training:
             )
         loss.backward()
         nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], 1.0)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate(self.step, self.settings))
         value = float(loss.detach())
         self.loss = value if self.step == 0 else 0.98 * self.loss + 0.02 * value
         self.step += 1

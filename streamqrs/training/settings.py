@@ -19,8 +19,10 @@ class TrainSettings:
         Windows in a batch.
     learning_rate : float
         At its highest, after the warm-up.
+    optimiser : str
+        ``adamw``, or ``muon`` for the matrices: see `streamqrs.training.optimise`.
     weight_decay : float
-        Decoupled (AdamW).
+        Decoupled.
     warm_up : float
         Share of the steps over which the rate rises.
     steady : bool
@@ -42,6 +44,7 @@ class TrainSettings:
     steps: int = 6000
     batch: int = 64
     learning_rate: float = 1e-3
+    optimiser: str = "adamw"
     weight_decay: float = 1e-2
     warm_up: float = 0.05
     steady: bool = False
@@ -56,8 +59,9 @@ class TrainSettings:
         for name, least in (("steps", 0), ("batch", 1), ("validate_every", 1), ("threads", 1), ("workers", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: allowed are {least} and more")
-        if self.precision not in {"float32", "bfloat16"}:
-            raise ValueError(f"precision is {self.precision!r}: allowed are float32, bfloat16")
+        for name, allowed in (("precision", ("float32", "bfloat16")), ("optimiser", ("adamw", "muon"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: allowed are {', '.join(allowed)}")
         if not 0 < self.learning_rate <= 1:
             raise ValueError(f"learning_rate is {self.learning_rate:g}: allowed are above 0 to 1")
         for name in ("warm_up", "average"):
