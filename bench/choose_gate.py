@@ -25,6 +25,7 @@ from streamqrs.model import find, load
 from streamqrs.scanner import VirtualPatient
 from streamqrs.settings import Settings
 from streamqrs.training.edges import find_triggers, hear
+from streamqrs.training.recordings import load_material
 from streamqrs.training.scanned import VALIDATION_SEED
 from streamqrs.types import RATE, WINDOW
 
@@ -63,8 +64,8 @@ def material_of(model, data, stop, hop):
         inside = [(a, b) for a, b in inside if b > a]
         return kind, hear(model, ecg, hop), beats[beats < len(ecg) / RATE], inside
 
-    hummed = 0
-    for kind, whole, beats, spans in itertools.chain(leads(data), irregular(data)):
+    hummed, recordings = 0, load_material(data)
+    for kind, whole, beats, spans in itertools.chain(leads(recordings), irregular(data, recordings)):
         ecg = whole[:stop]
         if kind == "noisy" or len(ecg) <= WINDOW:
             continue

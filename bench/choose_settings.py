@@ -53,9 +53,8 @@ NOISE_DB = (0.0, -6.0, -12.0)
 NOISES = 4
 
 
-def leads(data, seed=0):
+def leads(material, seed=0):
     """Yield (kind, ecg, beats in s, spans in s) of the validation recordings at 250 Hz."""
-    material = load_material(data)
     rng = np.random.default_rng(seed)
     number = 0
     unheard = material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
@@ -83,17 +82,16 @@ def leads(data, seed=0):
                 number += 1
 
 
-def ordinary(data):
+def ordinary(material):
     """Yield all leads of the validation recordings as they are, in the same form."""
-    for recordings in load_material(data).validation.values():
+    for recordings in material.validation.values():
         for recording in recordings:
             for ecg, beats, known in zip(recording.ecg, recording.beats, recording.known, strict=True):
                 yield "clean", ecg, beats / RATE, [(float(a), float(b)) for a, b in known / RATE]
 
 
-def irregular(data, seed=5):
+def irregular(data, material, seed=5):
     """Yield the first lead of irregular hearts, as it is, in noise of every kind, and twice in the scanner."""
-    material = load_material(data)
     rng = np.random.default_rng(seed)
     unheard = material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
     others = remains(recording for recordings in material.validation.values() for recording in recordings)
@@ -171,9 +169,10 @@ def main():
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     model, settings = load(args.model, threads=os.cpu_count() or 1), Settings()
-    changed = (one for one in leads(args.data) if one[0] != "clean")
-    material = itertools.chain(ordinary(args.data), changed, irregular(args.data))
-    heard = [(kind, ecg, curve(model, ecg, settings), beats, spans) for kind, ecg, beats, spans in material]
+    material = load_material(args.data)
+    changed = (one for one in leads(material) if one[0] != "clean")
+    given = itertools.chain(ordinary(material), changed, irregular(args.data, material))
+    heard = [(kind, ecg, curve(model, ecg, settings), beats, spans) for kind, ecg, beats, spans in given]
     combinations = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
     with ProcessPoolExecutor(os.cpu_count(), initializer=remember, initargs=(heard,)) as pool:
         rows = list(pool.map(errors, combinations))
