@@ -1,12 +1,12 @@
 """Train several networks at once, on the same windows, on a GPU: what is compared differs in nothing else.
 
-    python bench/side_by_side.py --data DATA --out OUT NAME=START,BATCH,RATE,STEPS[,reversed] ...
+    python bench/side_by_side.py --data DATA --out OUT NAME=START,BATCH,RATE,STEPS[,muon][,reversed] ...
         [--draw 512] [--seed 60] [--workers 15] [--scanner mixture+flow] [--within SECONDS]
 
-Each learner is a `streamqrs pretrain --start START --batch BATCH --learning-rate RATE --steps STEPS` of its own: the
-same loss, optimiser, rate and running mean, the same kinds of windows. But the windows are drawn once, `--draw` of them
-at a time, and each learner takes them in as many batches as it needs; one that is `reversed` gets them upside down.
-OUT gets a package of each. Who is not done `--within` so many seconds is left as far as it came.
+Each learner is a `streamqrs pretrain --start START --batch BATCH --learning-rate RATE --steps STEPS [--optimiser muon]`
+of its own: the same loss, optimiser, rate and running mean, the same kinds of windows. But the windows are drawn once,
+`--draw` of them at a time, and each learner takes them in as many batches as it needs; one that is `reversed` gets them
+upside down. OUT gets a package of each. Who is not done `--within` so many seconds is left as far as it came.
 
 On one GPU with 15 processes that draw, these are the limit (some 10,000 windows/s). See also `bench/teach.py`.
 """
@@ -25,11 +25,12 @@ from streamqrs.model import load
 from streamqrs.training.ahead import Ahead
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import learning_rate
+from streamqrs.training.optimise import Optimiser
 from streamqrs.training.plan import find_base
 from streamqrs.training.settings import TrainSettings
 
-FORM = re.compile(r"\w+=[^,=]+,[1-9]\d*,[\d.e-]+,[1-9]\d*(,reversed)?")
-"""NAME=START,BATCH,RATE,STEPS[,reversed]."""
+FORM = re.compile(r"\w+=[^,=]+,[1-9]\d*,[\d.e-]+,[1-9]\d*(,muon)?(,reversed)?")
+"""NAME=START,BATCH,RATE,STEPS[,muon][,reversed]."""
 
 
 class Pupil(Learner):
@@ -38,12 +39,20 @@ class Pupil(Learner):
     def __init__(self, given, device):
         self.name, plan = given.split("=")
         self.start, batch, rate, steps, *more = plan.split(",")
-        self.sign = -1.0 if more == ["reversed"] else 1.0
-        self.settings = TrainSettings(steps=int(steps), batch=int(batch), learning_rate=float(rate))
-        super().__init__(load_network(find_base(self.start)), int(batch), device)
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=0.0, weight_decay=self.settings.weight_decay, fused=device.type == "cuda"
+        self.sign = -1.0 if "reversed" in more else 1.0
+        self.settings = TrainSettings(
+            steps=int(steps),
+            batch=int(batch),
+            learning_rate=float(rate),
+            optimiser="muon" if "muon" in more else "adamw",
         )
+        super().__init__(load_network(find_base(self.start)), int(batch), device)
+        layers = self.network.layers()
+        self.optimiser = Optimiser(layers, [1.0] * len(layers), self.settings)
+
+    def follow(self, rate):
+        """Follow the gradients, as `pretrain` does."""
+        self.optimiser.step(rate)
 
     def take_all(self, ecg, target, weight):
         """Make a step with each batch that these windows hold."""
@@ -65,7 +74,7 @@ class Pupil(Learner):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("learners", nargs="+", metavar="NAME=START,BATCH,RATE,STEPS[,reversed]")
+    parser.add_argument("learners", nargs="+", metavar="NAME=START,BATCH,RATE,STEPS[,muon][,reversed]")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--draw", type=int, default=512)
@@ -75,7 +84,9 @@ def main():
     parser.add_argument("--within", type=float, default=float("inf"))
     args = parser.parse_args()
     if odd := [given for given in args.learners if not FORM.fullmatch(given) or args.draw % int(given.split(",")[1])]:
-        parser.error(f"{odd[0]}: allowed are NAME=START,BATCH,RATE,STEPS[,reversed], BATCH a divisor of {args.draw}")
+        parser.error(
+            f"{odd[0]}: allowed are NAME=START,BATCH,RATE,STEPS[,muon][,reversed], BATCH a divisor of {args.draw}"
+        )
     begun = time.monotonic()
     args.out.mkdir(parents=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -105,16 +105,20 @@ class Learner:
         self.target.copy_(target)
         self.weight.copy_(weight)
 
+    def follow(self, rate):
+        """Follow the gradients."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+
     def learn(self, ecg, target, weight, rate):
         """Make one step."""
         self.take(ecg, target, weight)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         if self.graph is not None:
             self.graph.replay()
         loss = self.go() if self.graph is None else self.result
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
+        self.follow(rate)
         self.loss = loss.clone() if self.loss is None else torch.lerp(self.loss, loss, 0.02)
         self.steps += 1
         decay = min(AVERAGE, self.steps / (self.steps + 10))
