@@ -3,7 +3,8 @@
     python bench/optimisers.py START OPTIMISER,RATE [OPTIMISER,RATE …] [--steps 1920] [--data DIR]
 
 Each is a `streamqrs pretrain --start START --scanner mixture+flow --optimiser OPTIMISER --learning-rate RATE --batch
-128`, and batch k is the same for all of them. Some seven minutes each on two free cores, at 1,920 steps.
+128`, and batch k is the same for all of them. Some seven minutes each on two free cores, at 1,920 steps. Compare from a
+START that is no mean of weights: its batch norms are off, and forty batches of any optimiser mend that.
 """
 
 import argparse
