@@ -9,6 +9,7 @@ START that is no mean of weights: its batch norms are off, and forty batches of 
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,31 +38,31 @@ def loss_on(network, batches):
     return total / weight
 
 
+def settings_of(text):
+    """Settings of a training, from OPTIMISER,RATE."""
+    optimiser, rate = text.split(",")
+    return TrainSettings(
+        optimiser=optimiser,
+        learning_rate=float(rate),
+        batch=128,
+        seed=SEED,
+        threads=1,
+        precision="bfloat16",
+        workers=1,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start")
-    parser.add_argument("given", nargs="+", metavar="OPTIMISER,RATE")
+    parser.add_argument("given", nargs="+", type=settings_of, metavar="OPTIMISER,RATE")
     parser.add_argument("--steps", type=int, default=1920)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
     args = parser.parse_args()
-    chosen = [
-        TrainSettings(
-            steps=args.steps,
-            batch=128,
-            learning_rate=float(rate),
-            optimiser=optimiser,
-            validate_every=args.steps,
-            seed=SEED,
-            threads=1,
-            precision="bfloat16",
-            workers=1,
-        )
-        for optimiser, _, rate in (one.partition(",") for one in args.given)
-    ]
     windows = windows_of(args.data, "mixture+flow", SEED)
     unheard = [windows.draw(np.random.default_rng((SEED + 1, k)), BATCH) for k in range(UNHEARD // BATCH)]
     print(f"{args.start} as it is: {loss_on(new_network('context', args.start, 0), unheard):.4f}", flush=True)
-    for settings in chosen:
+    for settings in (replace(one, steps=args.steps, validate_every=args.steps) for one in args.given):
         network = new_network("context", args.start, 0)
         result = train(network, windows.draw, settings, validate=lambda _: {"score": 0.0})
         loss = loss_on(result.network, unheard)

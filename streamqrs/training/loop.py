@@ -189,7 +189,7 @@ class _Training:
         self.spread.train()
         for layer in self.frozen:
             layer.eval()
-        self.optimiser.zero_grad()
+        self.network.zero_grad()
         ecg, target, weight = (
             torch.from_numpy(rows).to(self.place.device) for rows in (batch.ecg[:, None], batch.target, batch.weight)
         )

@@ -38,50 +38,40 @@ class Optimiser:
     """
 
     def __init__(self, layers: dict[str, nn.Module], factors: Sequence[float], settings: TrainSettings) -> None:
-        self.factors = tuple(factors)
         muon = settings.optimiser == "muon"
-        self._rest = REST if muon else 1.0
-        matrices = [_matrices(layer) if muon and name != "head" else [] for name, layer in layers.items()]
-        others = [[p for p in layer.parameters() if not any(p is matrix for matrix in chosen)]
-                  for layer, chosen in zip(layers.values(), matrices, strict=True)]  # fmt: skip
-        self._all = [p for layer in layers.values() for p in layer.parameters()]
+        others: list[dict[str, Any]] = []
+        matrices: list[dict[str, Any]] = []
+        self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        for (name, layer), factor in zip(layers.items(), factors, strict=True):
+            chosen = _matrices(layer) if muon and name != "head" else []
+            rest = [p for p in layer.parameters() if not any(p is matrix for matrix in chosen)]
+            others.append({"params": rest, "factor": REST * factor if muon else factor})
+            # Muon takes matrices only: each has the memory of its parameter
+            pairs = [(p, nn.Parameter(p.detach().flatten(1))) for p in chosen]
+            matrices.append({"params": [flat for _, flat in pairs], "factor": factor})
+            self._pairs += pairs
         rate, decay = settings.learning_rate, settings.weight_decay
-        self._adamw = torch.optim.AdamW([{"params": part} for part in others], rate, weight_decay=decay)
-        # Muon takes matrices only: each has the memory of its parameter
-        self._pairs = [[(p, nn.Parameter(p.detach().flatten(1))) for p in part] for part in matrices]
-        self._muon = None
+        self._parts: dict[str, torch.optim.Optimizer] = {"adamw": torch.optim.AdamW(others, rate, weight_decay=decay)}
         if muon:
-            groups = [{"params": [flat for _, flat in part]} for part in self._pairs]
-            self._muon = torch.optim.Muon(groups, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for parameter in self._all:
-            parameter.grad = None
+            self._parts["muon"] = torch.optim.Muon(matrices, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
 
     def step(self, rate: float) -> None:
         """Follow the gradients, at a learning rate."""
-        for group, factor in zip(self._adamw.param_groups, self.factors, strict=True):
-            group["lr"] = self._rest * factor * rate
-        self._adamw.step()
-        if self._muon is None:
-            return
-        for group, factor, pairs in zip(self._muon.param_groups, self.factors, self._pairs, strict=True):
-            group["lr"] = factor * rate
-            for parameter, flat in pairs:
-                flat.grad = None if parameter.grad is None else parameter.grad.flatten(1)
-        self._muon.step()
+        for parameter, flat in self._pairs:
+            flat.grad = None if parameter.grad is None else parameter.grad.flatten(1)
+        for part in self._parts.values():
+            for group in part.param_groups:
+                group["lr"] = group["factor"] * rate
+            part.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a training goes on from."""
-        parts = {"adamw": self._adamw, **({"muon": self._muon} if self._muon is not None else {})}
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {name: part.state_dict() for name, part in self._parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        self._adamw.load_state_dict(state["adamw"])
-        if self._muon is not None:
-            self._muon.load_state_dict(state["muon"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
 
 
 def _matrices(layer: nn.Module) -> list[nn.Parameter]:
