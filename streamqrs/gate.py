@@ -128,6 +128,8 @@ class Gate:
             self._begun.append(r)
         if (self._last is not None and r - self._last < self.distance) or p < self._asked(r):
             return None
+        if self.likeness and self._looks.drowned():
+            return None
         self._last = r
         self._armed = False
         self._rising = False

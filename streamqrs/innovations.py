@@ -8,7 +8,8 @@ the best there is; `streamqrs.likeness` has one for the gate, `streamqrs.templat
 References
 ----------
 Kay, "Fundamentals of Statistical Signal Processing, Volume II: Detection Theory", Prentice Hall 1998, chapter 5;
-Makhoul, "Linear prediction: a tutorial review", Proc. IEEE 63, 1975.
+Makhoul, "Linear prediction: a tutorial review", Proc. IEEE 63, 1975; Ljung, Box, "On a measure of lack of fit in time
+series models", Biometrika 65, 1978 (`drowned`).
 """
 
 from __future__ import annotations
@@ -51,6 +52,37 @@ ALIKE = 0.4
 
 SPREAD = 0.7
 """Standard deviation of the log of a beat's height, against the shape's: the noise has a part in it."""
+
+AROUND = RATE
+"""Samples in which it is asked whether noise drowns a heart."""
+
+DROWNS = 0.7
+"""Standard deviation of white noise, in heights of the patient's QRS complexes, in which none can be told."""
+
+WHITE_LAGS, WHITE = 10, 23.21
+"""Lags of the autocorrelation that count, and the 99th percentile of their measure in white noise (χ²)."""
+
+
+def drowned(samples: Floats, height: float) -> bool:
+    """Say whether nothing can be heard in a piece of signal, because it is white noise as tall as QRS complexes.
+
+    No part of white noise can be foreseen, so nothing takes it away; a heart that is still there does not stand out of
+    it. An electrode that moves, muscles, and nearly all gradients are not white. A lead that has come off often is.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        Shape (n,), about `AROUND`.
+    height : float
+        Of the patient's QRS complexes, peak to peak, in the unit of the samples.
+    """
+    x = samples - samples.mean()
+    n, power = len(x), float(x @ x)
+    if power <= n * (DROWNS * height) ** 2:
+        return False
+    lags = np.arange(1, WHITE_LAGS + 1)
+    share = np.array([x[lag:] @ x[:-lag] for lag in lags]) / power
+    return bool(n * (n + 2) * np.sum(share**2 / (n - lags)) < WHITE)
 
 
 def whitener(samples: Floats) -> Floats:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamqrs.innovations import HEARD, LEAD_IN, whitened, whitener
+from streamqrs.innovations import AROUND, HEARD, LEAD_IN, drowned, whitened, whitener
 from streamqrs.shapes import SURE, Floats, Shapes
 from streamqrs.types import RATE, Peak, Samples
 
@@ -28,6 +28,9 @@ LEAST = 2
 
 ENOUGH = 3
 """Beats that a shape is the mean of, before it counts: in the noise of a scanner an ectopic beat is rarely sure."""
+
+LOWEST = 0.1
+"""What is no taller than this, in heights of the shape that it looks like, looks like none."""
 
 SIZE, SHIFTS = FROM + UNTIL, np.arange(2 * SHIFT + 1)
 
@@ -86,9 +89,16 @@ class Likeness:
         sizes = np.minimum(SIZE, len(seen) - SHIFTS)
         seen = np.concatenate((seen, np.zeros(SIZE + 2 * SHIFT - len(seen))))
         products = np.ndarray((len(SHIFTS), SIZE), seen.dtype, seen, 0, seen.strides * 2) @ self._wanted.T
+        wanted = self._powers[:, sizes - 1].T
+        products[products < LOWEST * wanted] = 0.0
         power = np.concatenate(((0.0,), np.cumsum(seen * seen)))
-        powers = (power[SHIFTS + sizes] - power[SHIFTS])[:, None] * self._powers[:, sizes - 1].T
-        return float((np.maximum(products, 0.0) ** 2 / np.maximum(powers, 1e-30)).max())
+        powers = (power[SHIFTS + sizes] - power[SHIFTS])[:, None] * wanted
+        return float((products**2 / np.maximum(powers, 1e-30)).max())
+
+    def drowned(self) -> bool:
+        """Whether noise drowns this patient's heart now."""
+        newest = self._kept[self._fill - min(self._fill, AROUND) : self._fill]
+        return bool(self._shapes.known) and drowned(newest, self._shapes.height)
 
     def _fit(self) -> None:
         """Fit the predictor to the newest samples, and pass the shapes through what it leaves."""

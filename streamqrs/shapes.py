@@ -83,6 +83,11 @@ class Shape:
     seen: float
     count: int = 1
 
+    @property
+    def height(self) -> float:
+        """Of the QRS complex, peak to peak."""
+        return float(np.ptp(self.whole[BEFORE - REACH : BEFORE + REACH]))
+
 
 class Shapes:
     """Learn the shapes of a patient's QRS complexes.
@@ -106,6 +111,11 @@ class Shapes:
     def known(self) -> list[Shape]:
         """Those that count."""
         return [one for one in self._all if one.count >= self.enough]
+
+    @property
+    def height(self) -> float:
+        """Height of the tallest of those, peak to peak; 0 while there is none."""
+        return max((one.height for one in self.known), default=0.0)
 
     def learn(self, signal: Floats, r: int, at: float) -> None:
         """Take a sure beat, if all of it is there.

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from streamqrs.innovations import LEAST, Matcher
+from streamqrs.innovations import AROUND, DROWNS, LEAST, Matcher, drowned
 from streamqrs.shapes import SURE, Floats, Shapes
 from streamqrs.types import RATE, Peak, Samples
 
@@ -31,6 +31,9 @@ SURELY = 0.99
 
 NONE = 0.05
 """A candidate that is less probable, once weighed, is none: half of the rhythm's work in noise was about such."""
+
+FEW = np.arange(0, AROUND, 10)
+"""Samples that tell how loud it is around a candidate."""
 
 LIKE, UNLIKE = 4.8, 1.7
 """What likeness adds to the log odds of a candidate at most, and what is taken off in any case; how much both count is
@@ -74,10 +77,13 @@ class Templates:
         if len(self._said) > MOST_SAID:
             self._said = {at: p for at, p in self._said.items() if at > self._stop - HELD}
         self._said |= {peak.at: peak.probability for peak in peaks}
-        doubtful = [i for i, peak in enumerate(peaks) if peak.probability < SURELY]
         known = peaks[-1].known
         signal = self._signal[: known - self._stop + len(self._signal)]  # no sample later than that
-        if not doubtful or not self._shapes.known or len(signal) < LEAST:
+        if not self._shapes.known or len(signal) < LEAST:
+            return peaks
+        peaks = self._heard(peaks, signal, known)
+        doubtful = [i for i, peak in enumerate(peaks) if peak.probability < SURELY]
+        if not doubtful:
             return peaks
         at = np.array([round(peaks[i].at) - known for i in doubtful])
         likeness = Matcher(signal, self._shapes.known).likeness(at).tolist()
@@ -92,6 +98,15 @@ class Templates:
         for beat in beats if self.weight else ():
             if self._said.get(beat.at, 0.0) >= SURE:
                 self._shapes.learn(self._signal, round(beat.at) - self._stop + len(self._signal), beat.at)
+
+    def _heard(self, peaks: list[Peak], signal: Floats, known: int) -> list[Peak]:
+        """Leave out the candidates where noise drowns this patient's heart."""
+        height = self._shapes.height
+        middles = np.array([round(peak.at) for peak in peaks]) - known + len(signal)
+        starts = np.clip(middles - AROUND // 2, 0, len(signal) - AROUND)
+        loud = signal[starts[:, None] + FEW].std(axis=1) > 0.5 * DROWNS * height  # nearly never, and soon told
+        gone = {i for i in np.flatnonzero(loud) if drowned(signal[starts[i] : starts[i] + AROUND], height)}
+        return [peak for i, peak in enumerate(peaks) if i not in gone] if gone else peaks
 
     def _weighed(self, peak: Peak, likeness: float) -> Peak:
         odds = math.log(peak.probability / (1 - peak.probability)) + self.weight * (LIKE * likeness - UNLIKE)

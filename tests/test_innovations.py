@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from streamqrs.innovations import HEARD, LEAD_IN, LEAST, NEAR, SHIFT, Matcher, whitened, whitener
+from streamqrs.innovations import AROUND, HEARD, LEAD_IN, LEAST, NEAR, SHIFT, Matcher, drowned, whitened, whitener
 from streamqrs.shapes import AFTER, BEFORE, Shape
 
 R = -200
@@ -104,3 +104,19 @@ def test_where_the_signal_does_not_reach_nothing_is_said():
     unknown = np.isnan(matcher.likeness(np.array([first - 1, first, last, last + 1])))
     assert unknown.tolist() == [True, False, False, True]
     assert np.isnan(matcher.likeness(np.array([-1]))).all()
+
+
+def test_white_noise_as_tall_as_beats_drowns_them():
+    noises = [np.random.default_rng(seed).standard_normal(AROUND) for seed in range(400)]
+    told = [drowned(3 + 20 * noise, 20.0) for noise in noises]
+    assert 0.97 < np.mean(told) < 1  # one in a hundred looks like no white noise
+    assert not any(drowned(noise, 1.8) for noise in noises)  # beats nearly twice as tall as its standard deviation
+
+
+def test_what_can_be_foreseen_drowns_nothing():
+    hum = np.sin(2 * np.pi * 50.3 / 250 * np.arange(AROUND))
+    for seed in range(50):
+        noise = np.random.default_rng(seed).standard_normal(AROUND)
+        for x in (wander(AROUND, seed), np.cumsum(noise), hum + noise, signal.lfilter([1], [1, -0.5], noise)):
+            assert not drowned(50 * x, 1.0)
+    assert not drowned(np.zeros(AROUND), 0.0)

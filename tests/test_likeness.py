@@ -102,3 +102,30 @@ def test_a_beat_that_is_no_longer_kept_is_not_learnt():
     likeness.learn(Peak(10.0, 1.0, 100))
     likeness.learn(Peak(float(BEATS[-1] + 395), 1.0, 100))
     assert likeness.of(float(BEATS[-1])) is None
+
+
+def test_what_is_a_hundredth_as_tall_looks_like_none():
+    beats = [*BEATS, 5000, 5200]
+    ecg = heart(beats)
+    ecg[4700:] = 0
+    for r, height in zip(beats[-2:], (1.0, 0.01), strict=True):
+        ecg[r - 60 : r + 60] += height * narrow(120).astype(np.float32)
+    alike, small = watch(ecg, BEATS, beats[-2:])
+    assert alike > 0.9
+    assert small == 0.0
+
+
+def test_white_noise_as_tall_as_the_beats_drowns_them():
+    likeness = Likeness()
+    noises = np.random.default_rng(2).standard_normal((20, 500)).astype(np.float32)
+    likeness.push(noises[0])
+    assert not likeness.drowned()  # no patient is known
+    likeness.reset()
+    watch(heart(BEATS, noise=0.02), BEATS, [], likeness=likeness)
+    assert not likeness.drowned()
+    for height, least, most in ((0.2, 0, 0), (2, 18, 20)):
+        told = 0
+        for noise in noises:
+            likeness.push(height * noise)
+            told += likeness.drowned()
+        assert least <= told <= most

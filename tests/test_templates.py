@@ -57,6 +57,16 @@ def test_height_counts_too(height):
     assert weighed(watched(HEARD, BEATS), complexes(200, [100], height=height), 100) < 0.45
 
 
+def test_no_candidate_is_left_in_white_noise_as_tall_as_the_beats():
+    for height, left in ((0.2, 3), (1.5, 0)):
+        templates = watched(HEARD, BEATS)
+        start = templates._stop
+        ecg = complexes(1000, [300, 500, 700]) + height * np.random.default_rng(5).standard_normal(1000)
+        templates.push(ecg.astype(np.float32))
+        at = [start + 300, start + 500, start + 700]
+        assert len(templates.weigh(candidates(at, 0.995, start + 1000))) == left
+
+
 def test_what_is_next_to_impossible_then_is_left_out():
     templates = watched(HEARD, BEATS)
     templates.push(complexes(600, [100, 300], shape=1))

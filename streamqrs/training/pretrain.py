@@ -21,6 +21,7 @@ from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.leads import Leads
 from streamqrs.training.loop import train
+from streamqrs.training.norms import renew_norms
 from streamqrs.training.pauses import Pauses
 from streamqrs.training.place import Place
 from streamqrs.training.plan import find_base, keep_plan
@@ -84,7 +85,7 @@ def pretrain(
         Choose `steps` so that training takes about this long here.
     start : str, optional
         Model whose weights the training starts from; its architecture takes the place of `preset`. Of several, joined
-        by ``+``, the mean.
+        by ``+``, the mean, with statistics of batch norms that are estimated anew.
     scanner : str, optional
         Preset of `streamqrs.scanner` that most windows are taken into: for a model that hears through a scanner.
     without : tuple of str
@@ -121,6 +122,8 @@ def pretrain(
     plain = Augment(noise=material.noise[:, :split], remains=others)
     rooms = [make_scanner(scanner, settings.seed, data, without)] if scanner else []
     windows = Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), *rooms, plain])
+    if start is not None and "+" in start:
+        renew_norms(network, windows.draw, settings.seed)
     planned = part / "steps"
     if minutes is not None:
         if not planned.exists():
@@ -167,7 +170,7 @@ def new_network(preset: str, start: str | None, seed: int) -> UNet:
     """Make a network with the weights of a model, with the mean of several models' weights, or with new ones.
 
     Models that were trained on from the same one differ in what they got wrong; the mean of their weights mostly hears
-    better than each of them, and costs no more to run.
+    better than each of them, and costs no more to run. Its batch norms need `streamqrs.training.norms.renew_norms`.
 
     References
     ----------

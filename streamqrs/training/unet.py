@@ -240,7 +240,9 @@ class _Attention(nn.Module):
         b, length, width = rows.shape
         split = self.project(self.norm_in(rows) + self.place).reshape(b, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
-        scores = query @ key.transpose(-1, -2) * (width // self.heads) ** -0.5 + self.bias[:, self.distance]
+        query = query * (width // self.heads) ** -0.5
+        # the bias in the precision of the product: else these, the largest tensors of all, become float32
+        scores = query @ key.transpose(-1, -2) + self.bias[:, self.distance].to(query.dtype)
         mixed = torch.softmax(scores, -1) @ value
         rows = rows + self.join(mixed.transpose(1, 2).reshape(b, length, width))
         rows = rows + self.feed(self.norm_out(rows))
