@@ -33,7 +33,7 @@ from streamqrs.model import find, load
 from streamqrs.settings import Settings
 from streamqrs.training.noise import at_level, validation_noise
 from streamqrs.training.pauses import open_input
-from streamqrs.training.pretrain import NOISE_FOR_TRAINING
+from streamqrs.training.pretrain import unheard_noise
 from streamqrs.training.recordings import load_database, load_material
 from streamqrs.training.remains import remains
 from streamqrs.training.scanned import scan_lead
@@ -61,7 +61,7 @@ def leads(material, seed=0):
     """Yield (kind, ecg, beats in s, spans in s) of the validation recordings at 250 Hz."""
     rng = np.random.default_rng(seed)
     number = 0
-    unheard = material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
+    unheard = unheard_noise(material)
     others = remains(recording for recordings in material.validation.values() for recording in recordings)
     for database, recordings in material.validation.items():
         for recording in recordings:
@@ -97,7 +97,7 @@ def ordinary(material):
 def irregular(data, material, seed=0):
     """Yield the first lead of irregular hearts, as it is, in noise of every kind, and twice in the scanner."""
     rng = np.random.default_rng(5 + seed)
-    unheard = material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
+    unheard = unheard_noise(material)
     others = remains(recording for recordings in material.validation.values() for recording in recordings)
     for number, recording in enumerate(load_database(data, "mitdb", IRREGULAR)):
         spans = [(float(a), float(b)) for a, b in recording.known[0] / RATE]

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from teach import windows_of
 
 from streamqrs.training.loop import loss_of, train
-from streamqrs.training.pretrain import new_network
+from streamqrs.training.pretrain import new_network, windows_of
+from streamqrs.training.recordings import load_material
+from streamqrs.training.scanned import make_scanner
 from streamqrs.training.settings import TrainSettings
 
 UNHEARD, BATCH = 16_384, 256
@@ -59,7 +60,7 @@ def main():
     parser.add_argument("--steps", type=int, default=1920)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
     args = parser.parse_args()
-    windows = windows_of(args.data, "mixture+flow", SEED)
+    windows = windows_of(load_material(args.data), [make_scanner("mixture+flow", SEED, args.data)])
     unheard = [windows.draw(np.random.default_rng((SEED + 1, k)), BATCH) for k in range(UNHEARD // BATCH)]
     print(f"{args.start} as it is: {loss_on(new_network('context', args.start, 0), unheard):.4f}", flush=True)
     for settings in (replace(one, steps=args.steps, validate_every=args.steps) for one in args.given):

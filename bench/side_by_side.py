@@ -19,7 +19,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from teach import TOLD_EVERY, Learner, windows_of
+from teach import TOLD_EVERY, Learner
 
 from streamqrs.model import load
 from streamqrs.training.ahead import Ahead
@@ -27,6 +27,9 @@ from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.loop import learning_rate
 from streamqrs.training.optimise import Optimiser
 from streamqrs.training.plan import find_base
+from streamqrs.training.pretrain import windows_of
+from streamqrs.training.recordings import load_material
+from streamqrs.training.scanned import make_scanner
 from streamqrs.training.settings import TrainSettings
 
 FORM = re.compile(r"\w+=[^,=]+,[1-9]\d*,[\d.e-]+,[1-9]\d*(,muon)?(,reversed)?")
@@ -94,7 +97,7 @@ def main():
     torch.backends.cudnn.benchmark = True
     pupils = [Pupil(given, device) for given in args.learners]
     most = max(-(-one.settings.steps * one.settings.batch // args.draw) for one in pupils)
-    windows = windows_of(args.data, args.scanner, args.seed)
+    windows = windows_of(load_material(args.data), [make_scanner(args.scanner, args.seed, args.data)])
     print(f"ready to draw after {time.monotonic() - begun:.0f} s", flush=True)
     with Ahead(windows.draw, args.draw, args.workers, lambda draw: (args.seed, draw)) as ahead:
         for draw in range(most):

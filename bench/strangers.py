@@ -19,7 +19,7 @@ from streamqrs.metrics import pooled, score
 from streamqrs.model import load
 from streamqrs.settings import Settings
 from streamqrs.training.noise import at_level, validation_noise
-from streamqrs.training.pretrain import NOISE_FOR_TRAINING
+from streamqrs.training.pretrain import unheard_noise
 from streamqrs.training.recordings import load_material
 from streamqrs.training.remains import remains
 from streamqrs.types import RATE
@@ -49,7 +49,7 @@ def main():
     args = parser.parse_args()
     material = load_material(args.data)
     others = remains(one for recordings in material.validation.values() for one in recordings)
-    unheard = material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
+    unheard = unheard_noise(material)
     heard = []
     for who, part in (("trained on", material.train), ("others", material.validation)):
         for number, (ecg, beats, spans) in enumerate(patients(part, args.quiet)):

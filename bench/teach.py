@@ -27,17 +27,11 @@ from torch import nn
 
 from streamqrs.model import load
 from streamqrs.training.ahead import Ahead
-from streamqrs.training.augment import Augment
-from streamqrs.training.dataset import Windows
-from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
-from streamqrs.training.leads import Leads
 from streamqrs.training.loop import TAUGHT, loss_of
-from streamqrs.training.pauses import Pauses
 from streamqrs.training.plan import find_base
-from streamqrs.training.pretrain import NOISE_FOR_TRAINING
+from streamqrs.training.pretrain import windows_of
 from streamqrs.training.recordings import load_material
-from streamqrs.training.remains import remains
 from streamqrs.training.scanned import make_scanner
 from streamqrs.types import WINDOW
 
@@ -133,15 +127,6 @@ def rate_at(part):
     return LOWEST + (1 - LOWEST) * (1 + cos(pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def windows_of(data, scanner, seed):
-    """What `pretrain` draws its batches from."""
-    material = load_material(data)
-    split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
-    others = remains(recording for database in material.train.values() for recording in database)
-    plain = Augment(noise=material.noise[:, :split], remains=others)
-    return Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), make_scanner(scanner, seed, data), plain])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
@@ -163,7 +148,7 @@ def main():
     names = {"large": args.teacher, "taught": args.start, "marks": args.start}
     learners = {name: Learner(load_network(find_base(start)), args.batch, device) for name, start in names.items()}
     teacher, most, begun = learners["large"].mean, sum(args.steps), time.monotonic()
-    windows = windows_of(args.data, args.scanner, args.seed)
+    windows = windows_of(load_material(args.data), [make_scanner(args.scanner, args.seed, args.data)])
     with Ahead(windows.draw, args.batch, args.workers, lambda step: (args.seed, step)) as ahead:
         step = 0
         for cycle, steps in enumerate(args.steps):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -16,7 +16,7 @@ import torch
 from streamqrs.errors import BadModel
 from streamqrs.model import read_sidecar
 from streamqrs.training.augment import Augment
-from streamqrs.training.dataset import Drawn, Windows
+from streamqrs.training.dataset import Change, Drawn, Windows
 from streamqrs.training.ectopy import Ectopy
 from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.leads import Leads
@@ -31,6 +31,7 @@ from streamqrs.training.scanned import make_scanner
 from streamqrs.training.score import Validation
 from streamqrs.training.settings import Progress, Result, TrainSettings
 from streamqrs.training.unet import PRESETS, UNet
+from streamqrs.types import Samples
 
 VERSION = "1"
 NOISE_FOR_TRAINING = 0.8
@@ -117,11 +118,8 @@ def pretrain(
     if teacher is not None:
         given["teacher"] = read_sidecar(find_base(teacher))["weights_sha256"]
     keep_plan(part / PLAN, identify({**given, **asdict(settings)}, material, start))
-    split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
-    others = remains(recording for database in material.train.values() for recording in database)
-    plain = Augment(noise=material.noise[:, :split], remains=others)
     rooms = [make_scanner(scanner, settings.seed, data, without)] if scanner else []
-    windows = Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), *rooms, plain])
+    windows = windows_of(material, rooms)
     if start is not None and "+" in start:
         renew_norms(network, windows.draw, settings.seed)
     planned = part / "steps"
@@ -133,7 +131,7 @@ def pretrain(
         network,
         windows.draw,
         settings,
-        validate=Validation(material.validation, material.noise[:, split:], scanner=scanner),
+        validate=Validation(material.validation, unheard_noise(material), scanner=scanner),
         progress=progress,
         checkpoint=part / CHECKPOINT,
         keep_last=True,
@@ -164,6 +162,27 @@ def pretrain(
         left.unlink(missing_ok=True)
     part.rename(out)
     return result
+
+
+def windows_of(material: Material, rooms: Sequence[Change] = ()) -> Windows:
+    """Make what batches are drawn from: the training recordings, changed in every way there is, in rooms or not.
+
+    Parameters
+    ----------
+    material : Material
+        From `streamqrs.training.recordings.load_material`.
+    rooms : sequence of Change
+        Scanners, see `streamqrs.training.scanned.make_scanner`.
+    """
+    split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
+    others = remains(recording for database in material.train.values() for recording in database)
+    plain = Augment(noise=material.noise[:, :split], remains=others)
+    return Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), *rooms, plain])
+
+
+def unheard_noise(material: Material) -> Samples:
+    """Return the part of the recorded noise that no training hears, shape (series, n), 250 Hz."""
+    return material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
 
 
 def new_network(preset: str, start: str | None, seed: int) -> UNet:
