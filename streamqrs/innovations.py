@@ -62,6 +62,9 @@ DROWNS = 0.7
 WHITE_LAGS, WHITE = 10, 23.21
 """Lags of the autocorrelation that count, and the 99th percentile of their measure in white noise (χ²)."""
 
+AS_IT_IS = 1.25
+"""Power of the innovations of white noise, in its own, below which a filter leaves it as it is."""
+
 
 def drowned(samples: Floats, height: float) -> bool:
     """Say whether nothing can be heard in a piece of signal, because it is white noise as tall as QRS complexes.
@@ -130,6 +133,11 @@ class Matcher:
         self._error = whitener(signal[-HEARD:])
         self._wanted = whitened(shapes, self._error, NEAR, NEAR)
         self._power = np.maximum(np.einsum("ij,ij->i", self._wanted, self._wanted), 1e-30)
+
+    @property
+    def white(self) -> bool:
+        """Whether next to nothing of the signal can be foreseen: the filter that takes it out leaves all as it is."""
+        return float(self._error @ self._error) < AS_IT_IS
 
     def likeness(self, r: NDArray[np.int64]) -> Floats:
         """How much candidates look like one of the shapes, in form and height.

@@ -10,10 +10,11 @@ beats were seen.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from streamqrs.innovations import AROUND, DROWNS, LEAST, Matcher, drowned
+from streamqrs.innovations import AROUND, LEAST, Matcher, drowned
 from streamqrs.shapes import SURE, Floats, Shapes
 from streamqrs.types import RATE, Peak, Samples
 
@@ -31,9 +32,6 @@ SURELY = 0.99
 
 NONE = 0.05
 """A candidate that is less probable, once weighed, is none: half of the rhythm's work in noise was about such."""
-
-FEW = np.arange(0, AROUND, 10)
-"""Samples that tell how loud it is around a candidate."""
 
 LIKE, UNLIKE = 4.8, 1.7
 """What likeness adds to the log odds of a candidate at most, and what is taken off in any case; how much both count is
@@ -77,19 +75,19 @@ class Templates:
         if len(self._said) > MOST_SAID:
             self._said = {at: p for at, p in self._said.items() if at > self._stop - HELD}
         self._said |= {peak.at: peak.probability for peak in peaks}
+        doubtful = [i for i, peak in enumerate(peaks) if peak.probability < SURELY]
         known = peaks[-1].known
         signal = self._signal[: known - self._stop + len(self._signal)]  # no sample later than that
-        if not self._shapes.known or len(signal) < LEAST:
-            return peaks
-        peaks = self._heard(peaks, signal, known)
-        doubtful = [i for i, peak in enumerate(peaks) if peak.probability < SURELY]
-        if not doubtful:
+        if not doubtful or not self._shapes.known or len(signal) < LEAST:
             return peaks
         at = np.array([round(peaks[i].at) - known for i in doubtful])
-        likeness = Matcher(signal, self._shapes.known).likeness(at).tolist()
+        matcher = Matcher(signal, self._shapes.known)
+        likeness, white = matcher.likeness(at).tolist(), matcher.white
         weighed = peaks.copy()
         for i, like in zip(doubtful, likeness, strict=True):
-            if not math.isnan(like):
+            if white and self._drowned(signal, peaks[i]):
+                weighed[i] = replace(peaks[i], probability=0.0)
+            elif not math.isnan(like):
                 weighed[i] = self._weighed(peaks[i], like)
         return [one for one in weighed if one.probability >= NONE]
 
@@ -99,14 +97,11 @@ class Templates:
             if self._said.get(beat.at, 0.0) >= SURE:
                 self._shapes.learn(self._signal, round(beat.at) - self._stop + len(self._signal), beat.at)
 
-    def _heard(self, peaks: list[Peak], signal: Floats, known: int) -> list[Peak]:
-        """Leave out the candidates where noise drowns this patient's heart."""
-        height = self._shapes.height
-        middles = np.array([round(peak.at) for peak in peaks]) - known + len(signal)
-        starts = np.clip(middles - AROUND // 2, 0, len(signal) - AROUND)
-        loud = signal[starts[:, None] + FEW].std(axis=1) > 0.5 * DROWNS * height  # nearly never, and soon told
-        gone = {i for i in np.flatnonzero(loud) if drowned(signal[starts[i] : starts[i] + AROUND], height)}
-        return [peak for i, peak in enumerate(peaks) if i not in gone] if gone else peaks
+    def _drowned(self, signal: Floats, peak: Peak) -> bool:
+        """Say whether noise drowns this patient's heart around a candidate."""
+        middle = round(peak.at) - peak.known + len(signal)
+        first = min(max(middle - AROUND // 2, 0), len(signal) - AROUND)
+        return drowned(signal[first : first + AROUND], self._shapes.height)
 
     def _weighed(self, peak: Peak, likeness: float) -> Peak:
         odds = math.log(peak.probability / (1 - peak.probability)) + self.weight * (LIKE * likeness - UNLIKE)

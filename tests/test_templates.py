@@ -64,7 +64,7 @@ def test_no_candidate_is_left_in_white_noise_as_tall_as_the_beats():
         ecg = complexes(1000, [300, 500, 700]) + height * np.random.default_rng(5).standard_normal(1000)
         templates.push(ecg.astype(np.float32))
         at = [start + 300, start + 500, start + 700]
-        assert len(templates.weigh(candidates(at, 0.995, start + 1000))) == left
+        assert len(templates.weigh(candidates(at, 0.98, start + 1000))) == left
 
 
 def test_what_is_next_to_impossible_then_is_left_out():
