@@ -43,7 +43,8 @@ class Gate:
     between two triggers is `distance`; from there up to half of the running RR interval, a little more probability is
     asked the earlier a candidate comes: premature beats pass, T waves do not. What begins like one of this patient's
     beats needs less, see `Likeness`; what does not, or is not seen far enough to tell, needs more where onsets came to
-    nothing of late. Once decided, the trigger waits for the R peak to pass, see `PeakLock`.
+    nothing of late. In white noise as tall as this patient's beats there is no trigger. Once decided, the trigger waits
+    for the R peak to pass, see `PeakLock`.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Likeness: how much the QRS complex that begins now looks like this patient's, for the gate.
 
-`streamqrs.templates` compares whole QRS complexes, between 4 and 32 Hz; the filter alone is 60 ms late. The gate has no
-more than the beginning of one, up to the newest sample. So in the signal's innovations (`streamqrs.innovations`), for
-which no later sample is needed, the beginning of each of the patient's shapes is looked for.
+`streamqrs.templates` compares whole QRS complexes. The gate has no more than the beginning of one, up to the newest
+sample. So in the signal's innovations (`streamqrs.innovations`), for which no later sample is needed, the beginning of
+each of the patient's shapes is looked for.
 """
 
 from __future__ import annotations

@@ -84,6 +84,18 @@ def test_a_lead_that_comes_off_is_told_and_nothing_is_found_in_it(gate):
         assert not [b for b in events if isinstance(b, Beat) and b.kind == "trigger" and off.known < b.known < on.known]
 
 
+def test_no_heart_is_heard_in_white_noise_as_tall_as_its_beats():
+    heart = ecg(20)
+    height = float(np.ptp(heart))
+    found = 0
+    for seed in range(6):
+        noise = np.random.default_rng(seed).normal(0, height, 8 * RATE).astype(np.float32)
+        events = Detector(RATE, gate=True).events(np.concatenate((heart, noise)))
+        found += len([event for event in events if isinstance(event, Beat) and event.time > 21])
+        assert len([event for event in events if isinstance(event, Beat) and event.time < 20]) > 30
+    assert found == 0
+
+
 def test_a_gap_ends_an_unusable_stretch():
     signal = np.concatenate((ecg(6), np.zeros(4 * RATE, np.float32)))
     detector = Detector(RATE)
