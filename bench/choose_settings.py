@@ -33,7 +33,6 @@ from streamqrs.model import find, load
 from streamqrs.settings import Settings
 from streamqrs.training.noise import at_level, validation_noise
 from streamqrs.training.pauses import open_input
-from streamqrs.training.pretrain import unheard_noise
 from streamqrs.training.recordings import load_database, load_material
 from streamqrs.training.remains import remains
 from streamqrs.training.scanned import scan_lead
@@ -61,7 +60,6 @@ def leads(material, seed=0):
     """Yield (kind, ecg, beats in s, spans in s) of the validation recordings at 250 Hz."""
     rng = np.random.default_rng(seed)
     number = 0
-    unheard = unheard_noise(material)
     others = remains(recording for recordings in material.validation.values() for recording in recordings)
     for database, recordings in material.validation.items():
         for recording in recordings:
@@ -75,7 +73,8 @@ def leads(material, seed=0):
                 yield "clean", ecg, beats / RATE, spans
                 for kind in range(NOISES) if database != "ludb" else [number]:
                     noise = at_level(
-                        validation_noise(unheard, others, kind, len(ecg), rng), NOISE_DB[(number + kind) % 3]
+                        validation_noise(material.unheard_noise, others, kind, len(ecg), rng),
+                        NOISE_DB[(number + kind) % 3],
                     )
                     if (number // 2 + kind) % 2:
                         noise[: QUIET_S * RATE] = 0
@@ -97,7 +96,6 @@ def ordinary(material):
 def irregular(data, material, seed=0):
     """Yield the first lead of irregular hearts, as it is, in noise of every kind, and twice in the scanner."""
     rng = np.random.default_rng(5 + seed)
-    unheard = unheard_noise(material)
     others = remains(recording for recordings in material.validation.values() for recording in recordings)
     for number, recording in enumerate(load_database(data, "mitdb", IRREGULAR)):
         spans = [(float(a), float(b)) for a, b in recording.known[0] / RATE]
@@ -106,7 +104,7 @@ def irregular(data, material, seed=0):
         beats = beats[beats < len(ecg)]
         spans = [(a, min(b, SECONDS)) for a, b in spans if a < SECONDS]
         for kind in range(NOISES):
-            noise = at_level(validation_noise(unheard, others, kind, len(ecg), rng), NOISE_DB[kind % 2])
+            noise = at_level(validation_noise(material.unheard_noise, others, kind, len(ecg), rng), NOISE_DB[kind % 2])
             yield "noisy", ecg + noise, beats / RATE, spans
         for again in range(2):
             scanned = scan_lead(ecg, beats, "mixture", 7000 + 2 * number + again + APART * seed)

@@ -19,7 +19,6 @@ from streamqrs.metrics import pooled, score
 from streamqrs.model import load
 from streamqrs.settings import Settings
 from streamqrs.training.noise import at_level, validation_noise
-from streamqrs.training.pretrain import unheard_noise
 from streamqrs.training.recordings import load_material
 from streamqrs.training.remains import remains
 from streamqrs.types import RATE
@@ -49,13 +48,12 @@ def main():
     args = parser.parse_args()
     material = load_material(args.data)
     others = remains(one for recordings in material.validation.values() for one in recordings)
-    unheard = unheard_noise(material)
     heard = []
     for who, part in (("trained on", material.train), ("others", material.validation)):
         for number, (ecg, beats, spans) in enumerate(patients(part, args.quiet)):
             rng = np.random.default_rng(1000 + number)
             for kind, place in KINDS.items():
-                noise = validation_noise(unheard, others, 4 * number + place, len(ecg), rng)
+                noise = validation_noise(material.unheard_noise, others, 4 * number + place, len(ecg), rng)
                 noise = at_level(noise, args.db)
                 noise[: args.quiet * RATE] = 0
                 heard.append((who, kind, ecg + noise, beats, spans))

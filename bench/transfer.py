@@ -34,7 +34,7 @@ from streamqrs.training.export import load_network
 from streamqrs.training.loop import train
 from streamqrs.training.parts import Parts, load_parts, pick
 from streamqrs.training.plan import find_base, lay_out
-from streamqrs.training.pretrain import NOISE_FOR_TRAINING, pretrain
+from streamqrs.training.pretrain import pretrain
 from streamqrs.training.recipe import TransferSettings
 from streamqrs.training.recordings import Material, load_material
 from streamqrs.training.scanned import make_scanner
@@ -265,9 +265,10 @@ class Bench:
 
     def train_scanned(self, recordings: list[Annotated], without: tuple[str, ...]) -> UNet:
         """Train the base on clean recordings taken into the virtual scanner; the last weights count."""
-        noise = self.replay.noise[:, : int(NOISE_FOR_TRAINING * self.replay.noise.shape[1])]
         scanner = make_scanner("mixture", 0, self.data, without)
-        windows = Windows({"own": [one.recording for one in recordings]}, changes=[scanner, Augment(noise=noise)])
+        windows = Windows(
+            {"own": [one.recording for one in recordings]}, changes=[scanner, Augment(noise=self.replay.heard_noise)]
+        )
         steps = self.options.steps
         settings = TrainSettings(
             steps=steps, average=0.99, validate_every=steps, threads=1, precision=self.options.precision

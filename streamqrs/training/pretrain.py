@@ -31,10 +31,8 @@ from streamqrs.training.scanned import make_scanner
 from streamqrs.training.score import Validation
 from streamqrs.training.settings import Progress, Result, TrainSettings
 from streamqrs.training.unet import PRESETS, UNet
-from streamqrs.types import Samples
 
 VERSION = "1"
-NOISE_FOR_TRAINING = 0.8
 CHECKPOINT, PLAN = "checkpoint.pt", "plan.txt"
 SUMMARY = (
     "Trained on ordinary ECG with plain augmentation (noise, drift, filters, polarity), not on scanner noise: the "
@@ -131,7 +129,7 @@ def pretrain(
         network,
         windows.draw,
         settings,
-        validate=Validation(material.validation, unheard_noise(material), scanner=scanner),
+        validate=Validation(material.validation, material.unheard_noise, scanner=scanner),
         progress=progress,
         checkpoint=part / CHECKPOINT,
         keep_last=True,
@@ -174,15 +172,9 @@ def windows_of(material: Material, rooms: Sequence[Change] = ()) -> Windows:
     rooms : sequence of Change
         Scanners, see `streamqrs.training.scanned.make_scanner`.
     """
-    split = int(NOISE_FOR_TRAINING * material.noise.shape[1])
     others = remains(recording for database in material.train.values() for recording in database)
-    plain = Augment(noise=material.noise[:, :split], remains=others)
+    plain = Augment(noise=material.heard_noise, remains=others)
     return Windows(material.train, changes=[Leads(), Pauses(), Ectopy(), *rooms, plain])
-
-
-def unheard_noise(material: Material) -> Samples:
-    """Return the part of the recorded noise that no training hears, shape (series, n), 250 Hz."""
-    return material.noise[:, int(NOISE_FOR_TRAINING * material.noise.shape[1]) :]
 
 
 def new_network(preset: str, start: str | None, seed: int) -> UNet:

@@ -28,6 +28,9 @@ FAR_S = 0.05
 """A mark that would have to move this far, in s, is no R peak of this lead: whether its QRS complex is at the one or at
 the other, nobody has said."""
 
+HEARD = 0.8
+"""Share of the recorded noise, from its beginning, that networks are trained in."""
+
 PACED = frozenset("/f")
 """But beats of a pacemaker, whose marks lie at the stimulus: where no R peak is near, the stimulus is learnt."""
 
@@ -78,6 +81,16 @@ class Material:
     train: dict[str, tuple[Recording, ...]]
     validation: dict[str, tuple[Recording, ...]]
     noise: NDArray[np.float32]
+
+    @property
+    def heard_noise(self) -> NDArray[np.float32]:
+        """The part of the noise that networks are trained in."""
+        return self.noise[:, : int(HEARD * self.noise.shape[1])]
+
+    @property
+    def unheard_noise(self) -> NDArray[np.float32]:
+        """The part of the noise that no training hears."""
+        return self.noise[:, int(HEARD * self.noise.shape[1]) :]
 
 
 def load_material(data: Path) -> Material:

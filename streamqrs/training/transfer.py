@@ -47,8 +47,6 @@ ORDINARY_S = 300.0
 EDGE_WINDOWS = 1000
 """A third of what pretraining looks at: fine-tuning is short, and is validated often."""
 
-NOISE_FOR_TRAINING = 0.8
-
 
 def tune(
     plan: Plan,
@@ -67,7 +65,7 @@ def tune(
         As in `streamqrs.training.loop.train`.
     """
     settings, recipe = plan.settings, plan.settings.recipe
-    noise = plan.replay.noise[:, : int(NOISE_FOR_TRAINING * plan.replay.noise.shape[1])] if plan.replay else None
+    noise = plan.replay.heard_noise if plan.replay else None
     own: list[Change] = [Augment(recipe.augment, noise=noise)] if recipe.augment else []
     ordinary: list[Change] = [Augment(noise=noise)]
     if plan.room != NO_SCANNER:
