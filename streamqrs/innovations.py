@@ -129,15 +129,11 @@ class Matcher:
     """
 
     def __init__(self, signal: Floats, shapes: list[Shape]) -> None:
-        self._signal = signal
+        self._signal, self._shapes = signal, shapes
         self._error = whitener(signal[-HEARD:])
         self._wanted = whitened(shapes, self._error, NEAR, NEAR)
         self._power = np.maximum(np.einsum("ij,ij->i", self._wanted, self._wanted), 1e-30)
-
-    @property
-    def white(self) -> bool:
-        """Whether next to nothing of the signal can be foreseen: the filter that takes it out leaves all as it is."""
-        return float(self._error @ self._error) < AS_IT_IS
+        self._white = float(self._error @ self._error) < AS_IT_IS  # next to nothing can be foreseen
 
     def likeness(self, r: NDArray[np.int64]) -> Floats:
         """How much candidates look like one of the shapes, in form and height.
@@ -168,3 +164,10 @@ class Matcher:
         fits = np.minimum(square[best] / ALIKE, 1.0) * np.exp(-0.5 * (np.log(height[best]) / SPREAD) ** 2)
         likeness[there] = fits.max(axis=1)
         return likeness
+
+    def drowned(self, r: int) -> bool:
+        """Whether noise drowns this patient's heart around a candidate, an index as in `likeness`."""
+        if not self._white:
+            return False
+        first = min(max(r + len(self._signal) - AROUND // 2, 0), len(self._signal) - AROUND)
+        return drowned(self._signal[first : first + AROUND], max(one.height for one in self._shapes))

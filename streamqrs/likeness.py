@@ -97,8 +97,9 @@ class Likeness:
 
     def drowned(self) -> bool:
         """Whether noise drowns this patient's heart now."""
-        newest = self._kept[self._fill - min(self._fill, AROUND) : self._fill]
-        return bool(self._shapes.known) and drowned(newest, self._shapes.height)
+        heights = [one.height for one in self._shapes.known]
+        newest = self._kept[max(self._fill - AROUND, 0) : self._fill]
+        return bool(heights) and drowned(newest, max(heights))
 
     def _fit(self) -> None:
         """Fit the predictor to the newest samples, and pass the shapes through what it leaves."""

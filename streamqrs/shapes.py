@@ -112,11 +112,6 @@ class Shapes:
         """Those that count."""
         return [one for one in self._all if one.count >= self.enough]
 
-    @property
-    def height(self) -> float:
-        """Height of the tallest of those, peak to peak; 0 while there is none."""
-        return max((one.height for one in self.known), default=0.0)
-
     def learn(self, signal: Floats, r: int, at: float) -> None:
         """Take a sure beat, if all of it is there.
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamqrs.innovations import AROUND, LEAST, Matcher, drowned
+from streamqrs.innovations import LEAST, Matcher
 from streamqrs.shapes import SURE, Floats, Shapes
 from streamqrs.types import RATE, Peak, Samples
 
@@ -80,12 +80,12 @@ class Templates:
         signal = self._signal[: known - self._stop + len(self._signal)]  # no sample later than that
         if not doubtful or not self._shapes.known or len(signal) < LEAST:
             return peaks
-        at = np.array([round(peaks[i].at) - known for i in doubtful])
+        at = [round(peaks[i].at) - known for i in doubtful]
         matcher = Matcher(signal, self._shapes.known)
-        likeness, white = matcher.likeness(at).tolist(), matcher.white
+        likeness = matcher.likeness(np.array(at)).tolist()
         weighed = peaks.copy()
-        for i, like in zip(doubtful, likeness, strict=True):
-            if white and self._drowned(signal, peaks[i]):
+        for i, r, like in zip(doubtful, at, likeness, strict=True):
+            if matcher.drowned(r):
                 weighed[i] = replace(peaks[i], probability=0.0)
             elif not math.isnan(like):
                 weighed[i] = self._weighed(peaks[i], like)
@@ -96,12 +96,6 @@ class Templates:
         for beat in beats if self.weight else ():
             if self._said.get(beat.at, 0.0) >= SURE:
                 self._shapes.learn(self._signal, round(beat.at) - self._stop + len(self._signal), beat.at)
-
-    def _drowned(self, signal: Floats, peak: Peak) -> bool:
-        """Say whether noise drowns this patient's heart around a candidate."""
-        middle = round(peak.at) - peak.known + len(signal)
-        first = min(max(middle - AROUND // 2, 0), len(signal) - AROUND)
-        return drowned(signal[first : first + AROUND], self._shapes.height)
 
     def _weighed(self, peak: Peak, likeness: float) -> Peak:
         odds = math.log(peak.probability / (1 - peak.probability)) + self.weight * (LIKE * likeness - UNLIKE)
