@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from streamqrs.training.phases import convolve, join, split, stretch
 from streamqrs.types import WINDOW
 
 
@@ -90,6 +91,9 @@ PRESETS = {
 """Architectures by name: ``seed`` goes down to one value per window, as the slides do; ``context`` is shipped;
 ``large`` teaches it, and is too slow to be run live."""
 
+ROW = 32
+"""Numbers of bfloat16 in a vector of a processor."""
+
 
 class UNet(nn.Module):
     """Two-class UNet.
@@ -133,18 +137,21 @@ class UNet(nn.Module):
         ecg : torch.Tensor
             Shape (b, 1, 750), float32, each window normalised.
         """
+        # training on a processor, what has the full rate is in phases; what is exported has none
+        phases = self.settings.strides[0] if self.training and ecg.device.type == "cpu" else 1
         seen = []
-        x = ecg
-        for stage in self.encoder:
-            x = stage(x)
+        x = split(ecg, phases)
+        for level, stage in enumerate(self.encoder):
+            for i, conv in enumerate(stage):
+                x = conv(x, phases if level == 0 or (level == 1 and i == 0) else 1)
             seen.append(x)
         seen.pop()
         for level, up in zip(reversed(range(len(self.decoder))), self.decoder, strict=True):
-            x = up(x, seen.pop())
+            x = up(x, seen.pop(), phases if level == 0 else 1)
             if level in self.settings.attention:
                 x = self.attention[str(level)](x)
-        out: Tensor = self.head(x)
-        return out
+        out: Tensor = self.head(x.reshape(len(x), -1, ecg.shape[-1]))  # looks at each sample alone, in any order
+        return join(out.reshape(len(out), -1, x.shape[-1]), phases)
 
     def layers(self) -> dict[str, nn.Module]:
         """Return the stages by name, from the bottom (the input) to the top: what can be frozen or slowed down."""
@@ -191,14 +198,20 @@ class _Conv(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         pad = kernel - stride
+        self.stride = stride
         self.pad = (pad // 2, pad - pad // 2)  # even kernels: one more on the right (5 and 6 for a kernel of 12)
         self.conv: nn.Module = nn.Conv1d(n_in, n_out, kernel, stride=stride, bias=False)
         self.norm: nn.Module = nn.BatchNorm1d(n_out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if any(self.pad):
-            x = functional.pad(x, self.pad)
-        return functional.relu(self.norm(self.conv(x)))
+    def forward(self, x: Tensor, phases: int = 1) -> Tensor:
+        """Take and return signals, the full rate in phases if there are several."""
+        if phases == 1:
+            if any(self.pad):
+                x = functional.pad(x, self.pad)
+            return functional.relu(self.norm(self.conv(x)))
+        x = convolve(x, self.conv.weight, self.pad[0], self.stride, phases)
+        normed = self.norm(x.reshape(len(x), self.conv.out_channels, -1))  # a channel is one, whatever its order
+        return functional.relu(normed).reshape(x.shape)
 
 
 class _Up(nn.Module):
@@ -209,8 +222,10 @@ class _Up(nn.Module):
         self.up: nn.Module = nn.ConvTranspose1d(n_in, n_out, stride, stride=stride)
         self.join = _Conv(2 * n_out, n_out, kernel)
 
-    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        out: Tensor = self.join(torch.cat((self.up(x), seen), dim=1))
+    def forward(self, x: Tensor, seen: Tensor, phases: int = 1) -> Tensor:
+        """Take a signal and what was seen, and return what comes of them; these two in phases if there are several."""
+        faster = self.up(x) if phases == 1 else stretch(x, self.up.weight, self.up.bias)
+        out: Tensor = self.join(torch.cat((faster, seen), dim=1), phases)
         return out
 
 
@@ -242,7 +257,12 @@ class _Attention(nn.Module):
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
         query = query * (width // self.heads) ** -0.5
         # the bias in the precision of the product: else these, the largest tensors of all, become float32
-        scores = query @ key.transpose(-1, -2) + self.bias[:, self.distance].to(query.dtype)
+        bias = self.bias[:, self.distance].to(query.dtype)
+        if self.training:  # rows as long as a processor likes them: what is added weighs nothing
+            more = -length % ROW
+            key, value = (functional.pad(each, (0, 0, 0, more)) for each in (key, value))
+            query, bias = query.contiguous(), functional.pad(bias, (0, more), value=-torch.inf)
+        scores = query @ key.transpose(-1, -2) + bias
         mixed = torch.softmax(scores, -1) @ value
         rows = rows + self.join(mixed.transpose(1, 2).reshape(b, length, width))
         rows = rows + self.feed(self.norm_out(rows))
