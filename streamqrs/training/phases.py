@@ -50,14 +50,33 @@ def convolve(x: Tensor, weight: Tensor, before: int, stride: int, phases: int) -
     torch.Tensor
         With stride 1 in phases, shape (b, k * phases, n / phases); else as it is, shape (b, k, n / phases).
     """
-    channels, taps = weight.shape[1:]
-    where, first, last = _places(taps, before, stride, phases)
-    # (k, c, to, from, tap) → (k * to, c * from, tap); what no weight comes to is the zero behind the last one
-    spread = functional.pad(weight, (0, 1))[..., where.to(weight.device)].permute(0, 2, 1, 3, 4)
-    spread = spread.reshape(-1, channels * phases, where.shape[-1])
+    spread, (first, last) = spread_out(weight, before, phases, phases if stride == 1 else 1)
+    spread = spread.flatten(2, 3).flatten(0, 1)
     if first == last:
         return functional.conv1d(x, spread, padding=first)
     return functional.conv1d(functional.pad(x, (first, last)), spread)
+
+
+def spread_out(weight: Tensor, before: int, phases: int, outputs: int) -> tuple[Tensor, tuple[int, int]]:
+    """Make the weights of a convolution of all phases from those of the signal as it is.
+
+    Parameters
+    ----------
+    weight, before
+        As in `convolve`.
+    outputs : int
+        Phases that come out: all, or the first alone.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (k, outputs, c, phases, taps).
+    tuple of int
+        Zeros that are needed before and after each phase.
+    """
+    where, ends = _places(weight.shape[2], before, phases, outputs)
+    # what no weight comes to is the zero behind the last one
+    return functional.pad(weight, (0, 1))[..., where.to(weight.device)].transpose(1, 2), ends
 
 
 def stretch(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -81,10 +100,9 @@ def stretch(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 @lru_cache
-def _places(taps: int, before: int, stride: int, phases: int) -> tuple[Tensor, int, int]:
-    """Which tap leads from a phase to a phase, shape (to, from, tap), and the samples needed before and after."""
-    to = torch.arange(phases if stride == 1 else 1)[:, None, None]
-    first = -(-before // phases)
-    last = (int(to.max()) + taps - 1 - before) // phases
+def _places(taps: int, before: int, phases: int, outputs: int) -> tuple[Tensor, tuple[int, int]]:
+    """Which tap leads from a phase to an output, shape (outputs, phases, taps), and the zeros before and after."""
+    to = torch.arange(outputs)[:, None, None]
+    first, last = -(-before // phases), (outputs + taps - 2 - before) // phases
     tap = torch.arange(-first, last + 1) * phases + torch.arange(phases)[:, None] - to + before
-    return torch.where((tap >= 0) & (tap < taps), tap, taps), first, last
+    return torch.where((tap >= 0) & (tap < taps), tap, taps), (first, last)

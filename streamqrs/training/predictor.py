@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from streamqrs.training.phases import spread_out
 from streamqrs.training.unet import UNet
 from streamqrs.types import WINDOW
 
@@ -206,14 +207,8 @@ def _blocks(weight: Tensor, left: int, block: int, times: int) -> tuple[Tensor, 
     tuple of int
         Blocks of padding in front and behind.
     """
-    n_out, n_in, kernel = weight.shape
-    first, last = -left // block, (times - 1 + kernel - 1 - left) // block
-    wide = weight.new_zeros(times, n_out, block, n_in, last - first + 1)
-    for time in range(times):
-        for tap in range(kernel):
-            at, sample = divmod(time + tap - left, block)
-            wide[time, :, sample, :, at - first] = weight[:, :, tap]
-    return wide.reshape(times * n_out, block * n_in, -1), (-first, last)
+    wide, pad = spread_out(weight, left, block, times)
+    return wide.permute(1, 0, 3, 2, 4).flatten(2, 3).flatten(0, 1), pad
 
 
 def _image(rows: Tensor) -> Tensor:
