@@ -67,6 +67,14 @@ def test_a_network_in_training_computes_what_it_would_without_phases(settings):
     torch.testing.assert_close(*gradients)
 
 
+def test_a_network_that_was_only_asked_before_can_still_learn():
+    network = UNet(PRESETS["seed"])
+    with torch.inference_mode():
+        network(torch.zeros(2, 1, 750))
+    network(torch.zeros(2, 1, 750)).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
 def test_attention_in_training_is_that_of_a_trained_network():
     torch.manual_seed(0)
     attention = UNet(PRESETS["context"]).double().attention["1"]

@@ -12,8 +12,6 @@ Bellanger, Bonnerot, Coudreuse, "Digital filtering by polyphase network", IEEE T
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -99,7 +97,6 @@ def stretch(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return functional.conv1d(x, weight.permute(1, 2, 0).reshape(-1, len(weight), 1), each)
 
 
-@lru_cache
 def _places(taps: int, before: int, phases: int, outputs: int) -> tuple[Tensor, tuple[int, int]]:
     """Which tap leads from a phase to an output, shape (outputs, phases, taps), and the zeros before and after."""
     to = torch.arange(outputs)[:, None, None]
