@@ -198,7 +198,6 @@ class _Conv(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         pad = kernel - stride
-        self.stride = stride
         self.pad = (pad // 2, pad - pad // 2)  # even kernels: one more on the right (5 and 6 for a kernel of 12)
         self.conv: nn.Module = nn.Conv1d(n_in, n_out, kernel, stride=stride, bias=False)
         self.norm: nn.Module = nn.BatchNorm1d(n_out)
@@ -209,7 +208,7 @@ class _Conv(nn.Module):
             if any(self.pad):
                 x = functional.pad(x, self.pad)
             return functional.relu(self.norm(self.conv(x)))
-        x = convolve(x, self.conv.weight, self.pad[0], self.stride, phases)
+        x = convolve(x, self.conv.weight, self.pad[0], self.conv.stride[0], phases)
         normed = self.norm(x.reshape(len(x), self.conv.out_channels, -1))  # a channel is one, whatever its order
         return functional.relu(normed).reshape(x.shape)
 
