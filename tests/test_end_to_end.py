@@ -74,6 +74,7 @@ def test_lsl_device_to_lsl_markers_and_mqtt_subscriber(broker, tmp_path):
         assert len(heard) >= len(true_s) - 8, said
         assert len(found) == len(heard)
         off = np.abs(found - heard)
-        assert off.max() < 0.1, off  # on a busy machine, the first stamps of a device are late
-        assert off[8:].max() < 0.020, off
+        assert off[2:].max() < 0.020, off
+        assert off.max() < 0.1, off  # with both cores loaded, the first R was once 45 ms off
+        assert np.median(off) < 0.005, off
     assert len({beat["id"] for beat in beats}) == len(beats)
