@@ -221,7 +221,9 @@ class MqttSink:
             self.counts["overflow"] += 1
 
     def _say(self, state: str) -> None:
-        self._newest[f"{self._base}/status"] = to_json(status(state, self._started, self.counts, self.summary))
+        topic = f"{self._base}/status"
+        self._newest.pop(topic, None)  # what was there before is published before: nothing comes after `offline`
+        self._newest[topic] = to_json(status(state, self._started, self.counts, self.summary))
         self._wake()
 
     def _wake(self) -> None:

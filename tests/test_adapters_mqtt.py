@@ -525,6 +525,17 @@ def test_specs_that_are_read(target, host, port, topic):
     assert read_target(broker.name.removeprefix("mqtt:")).name == broker.name
 
 
+def test_nothing_comes_after_the_word_offline(broker):
+    async def go():
+        async with open_sink(f"{broker.url}/lab/scanner") as sink:
+            await sink.send(beat(1))  # nothing of this waits: the word `online` is still to be published
+
+    with Subscriber(broker, "lab/scanner/#", "-q", "1") as subscriber:
+        asyncio.run(go())
+        heard = subscriber.until(lambda heard: any(m.get("state") == "offline" for *_, m in heard))
+    assert [topic for topic, *_ in heard][-2:] == ["lab/scanner/hr", "lab/scanner/status"]
+
+
 def test_everything_the_sink_says_arrives_where_it_belongs(broker):
     events = [
         STARTED,
