@@ -94,3 +94,19 @@ def test_impossible_shapes_are_refused(given, message):
 def test_other_architectures_are_refused(values):
     with pytest.raises(ValueError, match="allowed are type unet"):
         UNetSettings.from_dict(values)
+
+
+def test_gradients_in_bfloat16_are_those_in_float32():
+    """A processor sums those of the norms of attention, over all rows, in the precision of the rows."""
+    torch.manual_seed(0)
+    attention, found = UNet(PRESETS["context"]).attention["1"].train(), []
+    signal = torch.randn(128, attention.place.shape[1], len(attention.place)).bfloat16()
+    wanted = torch.randn(signal.shape)
+    for half in (False, True):
+        attention.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            out = attention(signal if half else signal.float())
+        (out.float() * wanted).sum().backward()
+        found.append({name: p.grad.flatten() for name, p in attention.named_parameters()})
+    for name, gradient in found[0].items():
+        assert torch.cosine_similarity(gradient, found[1][name], dim=0) > 0.995, name
