@@ -252,7 +252,9 @@ def test_the_last_weights_are_kept_if_asked_for_and_else_the_best():
     assert not torch.equal(*weights)
 
 
-@pytest.mark.parametrize("given", [{"steps": -1}, {"learning_rate": 0.0}, {"average": 1.0}, {"threads": 0}])
+@pytest.mark.parametrize(
+    "given", [{"steps": -1}, {"learning_rate": 0.0}, {"average": 1.0}, {"weight_decay": -0.1}, {"threads": 0}]
+)
 def test_bad_settings_are_refused(given):
     with pytest.raises(ValueError, match="allowed are"):
         TrainSettings(**given)

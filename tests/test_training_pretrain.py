@@ -123,10 +123,12 @@ def test_on_other_data_it_is_not_gone_on_with(tmp_path, stopped, data):
 
 
 def test_a_batch_of_another_size_stands_in_the_command(tmp_path, data):
-    settings = replace(QUICK, batch=3, steady=True, average=0.9, optimiser="muon")
+    settings = replace(QUICK, batch=3, steady=True, average=0.9, weight_decay=0.02, optimiser="muon")
     pretrain(data, tmp_path / "new", settings=replace(settings, workers=1))
     training = json.loads((tmp_path / "new" / "base.json").read_text())["training"]
-    given = "--steps 4 --batch 3 --learning-rate 0.001 --steady --optimiser muon --average 0.9 --seed 0"
+    given = (
+        "--steps 4 --batch 3 --learning-rate 0.001 --steady --optimiser muon --weight-decay 0.02 --average 0.9 --seed 0"
+    )
     assert given in training["command"]
     pretrain(data, tmp_path / "here", settings=settings)
     weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("new", "here")]

@@ -31,6 +31,7 @@ def command(
     learning_rate: Annotated[float | None, typer.Option(help="At its highest; 0.001 by default.")] = None,
     optimiser: Annotated[str, typer.Option(help="adamw, or muon: learns more of as many windows.")] = "adamw",
     steady: Annotated[bool, typer.Option("--steady", help="Keep the rate up, for an average of many weights.")] = False,
+    weight_decay: Annotated[float | None, typer.Option(help="Of the weights, times the rate; 0.01 by default.")] = None,
     average: Annotated[float | None, typer.Option(help="Decay of the average of weights; 0.998 by default.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed, steps and threads give the same weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
@@ -59,6 +60,8 @@ def command(
         settings = replace(settings, steps=steps, validate_every=max(settings.validate_every, steps // 8))
     if learning_rate is not None:
         settings = replace(settings, learning_rate=learning_rate)
+    if weight_decay is not None:
+        settings = replace(settings, weight_decay=weight_decay)
     if average is not None:
         settings = replace(settings, average=average)
     check(data, out, preset, minutes)

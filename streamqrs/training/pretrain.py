@@ -145,6 +145,9 @@ def pretrain(
     command += f"--steps {settings.steps} " + (f"--batch {settings.batch} " if settings.batch != 64 else "")
     command += f"--learning-rate {settings.learning_rate:g} " + ("--steady " if settings.steady else "")
     command += f"--optimiser {settings.optimiser} " if settings.optimiser != TrainSettings().optimiser else ""
+    command += (
+        f"--weight-decay {settings.weight_decay:g} " if settings.weight_decay != TrainSettings().weight_decay else ""
+    )
     command += f"--average {settings.average:g} " if settings.average != TrainSettings().average else ""
     training = {
         "data": ", ".join(f"{key} ({len(part)} records)" for key, part in material.train.items()),

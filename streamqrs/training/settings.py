@@ -64,7 +64,7 @@ class TrainSettings:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: allowed are {', '.join(allowed)}")
         if not 0 < self.learning_rate <= 1:
             raise ValueError(f"learning_rate is {self.learning_rate:g}: allowed are above 0 to 1")
-        for name in ("warm_up", "average"):
+        for name in ("weight_decay", "warm_up", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name):g}: allowed are 0 to below 1")
 
