@@ -252,8 +252,9 @@ class _Attention(nn.Module):
         """Take and return shape (b, width, length)."""
         rows = x.transpose(1, 2)
         b, length, width = rows.shape
-        # norms in float32: a processor sums the gradients of their weights, over all rows, in the precision of the rows
-        normed = self.norm_in(rows.float()) + self.place
+        # in the norms' own precision, not bfloat16: in that of the rows a processor sums the gradients of their weights
+        exact = self.place.dtype
+        normed = self.norm_in(rows.to(exact)) + self.place
         split = self.project(normed).reshape(b, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
         query = query * (width // self.heads) ** -0.5
@@ -266,7 +267,7 @@ class _Attention(nn.Module):
         scores = query @ key.transpose(-1, -2) + bias
         mixed = torch.softmax(scores, -1) @ value
         rows = rows + self.join(mixed.transpose(1, 2).reshape(b, length, width))
-        rows = rows + self.feed(self.norm_out(rows.float()))
+        rows = rows + self.feed(self.norm_out(rows.to(exact)))
         return rows.transpose(1, 2)
 
 
