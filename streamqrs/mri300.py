@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +28,7 @@ from streamqrs import __version__
 from streamqrs.errors import MissingExtra, SinkError
 from streamqrs.mri300_make import Made, make, recorded_sequences
 from streamqrs.mri300_plan import FIELDS, PARTS, SEED, Entry, Part, plan
+from streamqrs.processes import follow
 from streamqrs.types import RATE, Samples
 from streamqrs.wfdb_files import load_wfdb
 
@@ -237,17 +237,12 @@ def _pool(workers: int) -> Iterator[Callable[..., Any]]:
         yield map
         return
     # spawned, not forked: the same everywhere, and no thread's lock is copied
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=follow) as pool:
         try:
             yield pool.map
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C goes to all processes: the first one sees to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check_space(out: Path, entries: list[Entry]) -> None:

@@ -1,6 +1,11 @@
 """Batches drawn ahead: the same ones, whoever draws them."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,3 +39,23 @@ def test_a_later_start_gives_the_later_batches():
 def test_what_goes_wrong_is_told(workers):
     with Ahead(json.loads, 3, workers, lambda step: (step,)) as ahead, pytest.raises(TypeError, match="loads"):
         ahead.take(0, 5)
+
+
+PARENT = """
+import os
+from tests.test_training_ahead import WINDOWS, Ahead
+if __name__ == "__main__":
+    with Ahead(WINDOWS.draw, 3, 1, lambda step: (7, step)) as ahead:
+        print(ahead.take(0, 100).ecg.shape, flush=True)
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_process_that_draws_ends_with_the_one_that_was_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    root = str(Path(__file__).parents[1])
+    told = subprocess.run(  # until all that have its output have ended
+        [sys.executable, tmp_path / "parent.py"],
+        stdout=subprocess.PIPE, text=True, timeout=60, env={**os.environ, "PYTHONPATH": root},
+    )  # fmt: skip
+    assert (told.returncode, told.stdout) == (-signal.SIGKILL, "(3, 750)\n")

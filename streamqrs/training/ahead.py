@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from types import TracebackType
 import numpy as np
 from numpy.random import Generator
 
+from streamqrs.processes import follow
 from streamqrs.training.dataset import Batch
 
 DrawBatch = Callable[[Generator, int], Batch]
@@ -72,7 +72,7 @@ class Ahead:
 
 
 def _start(draw: DrawBatch) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains, which ends this one
+    follow()
     global _draw
     _draw = draw
 
