@@ -133,8 +133,9 @@ class Learner:
         """Write a package."""
         folder = out / self.name
         folder.mkdir()
-        settings = None if self.start.startswith("new:") else load(find_base(self.start.split("+")[0])).settings
-        info = PackageInfo(self.name, "1", {}, {}, **({"settings": settings} if settings else {}))
+        info = PackageInfo(self.name, "1", {}, {})
+        if not self.start.startswith("new:"):
+            info = replace(info, settings=load(find_base(self.start.split("+")[0])).settings)
         export(deepcopy(self.mean).cpu(), folder, info)
 
 
