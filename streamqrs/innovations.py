@@ -135,8 +135,8 @@ class Matcher:
         self._power = np.maximum(np.einsum("ij,ij->i", self._wanted, self._wanted), 1e-30)
         self._white = float(self._error @ self._error) < AS_IT_IS  # next to nothing can be foreseen
 
-    def likeness(self, r: NDArray[np.int64]) -> Floats:
-        """How much candidates look like one of the shapes, in form and height.
+    def looks(self, r: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """How much candidates look like one of the shapes: in form and height, and in form alone.
 
         Parameters
         ----------
@@ -145,14 +145,14 @@ class Matcher:
 
         Returns
         -------
-        numpy.ndarray
+        likeness, form : numpy.ndarray
             Shape (k,), 0 to 1, NaN where not enough of the signal is there.
         """
-        likeness = np.full(len(r), np.nan)
+        likeness, form = np.full((2, len(r)), np.nan)
         there = (r >= REACH + LEAD_IN - len(self._signal)) & (r <= -REACH)
         r = r[there]
         if not len(r):
-            return likeness
+            return likeness, form
         first, last = int(r[0]) - REACH, int(r[-1]) + REACH
         seen = np.convolve(self._signal[first - LEAD_IN : last or None], self._error, "valid")
         pieces = np.ndarray((len(seen) - 2 * NEAR + 1, 2 * NEAR), seen.dtype, seen, 0, seen.strides * 2)
@@ -161,12 +161,18 @@ class Matcher:
         square = height**2 * self._power / np.maximum(np.einsum("ij,ij->i", pieces, pieces), 1e-30)[:, None]
         height, square = (x.reshape(len(r), len(SHIFTS), -1) for x in (height, square))
         best = (np.arange(len(r))[:, None], square.argmax(axis=1), np.arange(len(self._power)))
-        fits = np.minimum(square[best] / ALIKE, 1.0) * np.exp(-0.5 * (np.log(height[best]) / SPREAD) ** 2)
-        likeness[there] = fits.max(axis=1)
-        return likeness
+        forms = np.minimum(square[best] / ALIKE, 1.0)
+        fits = forms * np.exp(-0.5 * (np.log(height[best]) / SPREAD) ** 2)
+        likeness[there], form[there] = fits.max(axis=1), forms.max(axis=1)
+        return likeness, form
+
+    def is_low(self, r: int, share: float) -> bool:
+        """Whether the signal moves less, near a candidate, than a share of the height of any QRS complex known."""
+        near = self._signal[len(self._signal) + r - NEAR : len(self._signal) + r + NEAR]
+        return float(np.ptp(near)) < share * min(one.height for one in self._shapes)
 
     def drowned(self, r: int) -> bool:
-        """Whether noise drowns this patient's heart around a candidate, an index as in `likeness`."""
+        """Whether noise drowns this patient's heart around a candidate, an index as in `looks`."""
         if not self._white:
             return False
         first = min(max(r + len(self._signal) - AROUND // 2, 0), len(self._signal) - AROUND)

@@ -33,6 +33,10 @@ SURELY = 0.99
 NONE = 0.05
 """A candidate that is less probable, once weighed, is none: half of the rhythm's work in noise was about such."""
 
+FORMLESS, LOW = 0.75, 0.25
+"""A candidate whose form is less than this like that of the patient's beats, and whose height is below this share of
+theirs, is none: noise adds to what a QRS complex moves, and takes nothing from it. Where gain fell, the form is the same."""
+
 LIKE, UNLIKE = 4.8, 1.7
 """What likeness adds to the log odds of a candidate at most, and what is taken off in any case; how much both count is
 a setting. Chosen on validation recordings."""
@@ -82,10 +86,10 @@ class Templates:
             return peaks
         at = [round(peaks[i].at) - known for i in doubtful]
         matcher = Matcher(signal, self._shapes.known)
-        likeness = matcher.likeness(np.array(at)).tolist()
+        looks = np.array(matcher.looks(np.array(at))).T.tolist()
         weighed = peaks.copy()
-        for i, r, like in zip(doubtful, at, likeness, strict=True):
-            if matcher.drowned(r):
+        for i, r, (like, form) in zip(doubtful, at, looks, strict=True):
+            if matcher.drowned(r) or (form < FORMLESS and matcher.is_low(r, LOW)):
                 weighed[i] = replace(peaks[i], probability=0.0)
             elif not math.isnan(like):
                 weighed[i] = self._weighed(peaks[i], like)

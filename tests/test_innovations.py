@@ -63,8 +63,8 @@ def heard(height=1.0, width=3.0, off=0, seed=4):
 
 
 def test_a_beat_is_found_in_noise_that_is_as_tall():
-    found = [Matcher(heard(seed=s), [shape(complexes())]).likeness(np.array([R]))[0] for s in range(20)]
-    none = [Matcher(wander(HEARD, s), [shape(complexes())]).likeness(np.array([R]))[0] for s in range(20)]
+    found = [Matcher(heard(seed=s), [shape(complexes())]).looks(np.array([R]))[0][0] for s in range(20)]
+    none = [Matcher(wander(HEARD, s), [shape(complexes())]).looks(np.array([R]))[0][0] for s in range(20)]
     assert np.median(found) > 0.6 > 4 * np.quantile(none, 0.9)
 
 
@@ -81,29 +81,29 @@ def test_a_beat_is_found_in_noise_that_is_as_tall():
     ],
 )
 def test_place_height_and_form_count(other, least, most):
-    likeness = Matcher(heard(**other), [shape(complexes())]).likeness(np.array([R]))
+    likeness = Matcher(heard(**other), [shape(complexes())]).looks(np.array([R]))[0]
     assert least <= likeness[0] <= most
 
 
 def test_any_of_the_shapes_will_do():
     shapes = [shape(complexes(width=9.0)), shape(complexes()), shape(-complexes())]
-    many, one = (Matcher(heard(), some).likeness(np.array([R])) for some in (shapes, shapes[1:2]))
+    many, one = (Matcher(heard(), some).looks(np.array([R]))[0] for some in (shapes, shapes[1:2]))
     assert many == pytest.approx(one)
 
 
 def test_several_candidates_are_each_as_if_alone():
     matcher = Matcher(heard(), [shape(complexes())])
-    together = matcher.likeness(np.array([-300, R, R + 5, -60]))
-    assert np.allclose(together, [matcher.likeness(np.array([r]))[0] for r in (-300, R, R + 5, -60)])
+    together = matcher.looks(np.array([-300, R, R + 5, -60]))[0]
+    assert np.allclose(together, [matcher.looks(np.array([r]))[0][0] for r in (-300, R, R + 5, -60)])
 
 
 def test_where_the_signal_does_not_reach_nothing_is_said():
     matcher = Matcher(heard()[-LEAST:], [shape(complexes())])
     first = NEAR + SHIFT + LEAD_IN - LEAST
     last = -NEAR - SHIFT
-    unknown = np.isnan(matcher.likeness(np.array([first - 1, first, last, last + 1])))
+    unknown = np.isnan(matcher.looks(np.array([first - 1, first, last, last + 1]))[0])
     assert unknown.tolist() == [True, False, False, True]
-    assert np.isnan(matcher.likeness(np.array([-1]))).all()
+    assert np.isnan(matcher.looks(np.array([-1]))[0]).all()
 
 
 def test_white_noise_as_tall_as_beats_drowns_them():

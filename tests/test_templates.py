@@ -67,6 +67,14 @@ def test_no_candidate_is_left_in_white_noise_as_tall_as_the_beats():
         assert len(templates.weigh(candidates(at, 0.98, start + 1000))) == left
 
 
+@pytest.mark.parametrize(("height", "shape", "left"), [(0.2, 1, 0), (0.4, 1, 1), (0.2, 0, 1), (0.02, 0, 1)])
+def test_a_wave_much_lower_than_the_beats_is_none_but_if_it_has_their_form(height, shape, left):
+    templates = watched(HEARD, BEATS)
+    start = templates._stop
+    templates.push(height * complexes(600, [300], shape))
+    assert len(templates.weigh(candidates([start + 300], 0.98, start + 600))) == left
+
+
 def test_what_is_next_to_impossible_then_is_left_out():
     templates = watched(HEARD, BEATS)
     templates.push(complexes(600, [100, 300], shape=1))
