@@ -77,7 +77,8 @@ def leads(material, seed=0):
                 spans = np.minimum(recording.known[lead], len(ecg)) / RATE
                 spans = [(float(a), float(b)) for a, b in spans if b > a]
                 yield "clean", ecg, beats / RATE, spans
-                for kind in range(NOISES) if database != "ludb" else [number]:
+                first = NOISES * number  # every series of recorded noise has its turn
+                for kind in range(first, first + NOISES) if database != "ludb" else [number]:
                     noise = at_level(
                         validation_noise(material.unheard_noise, others, kind, len(ecg), rng),
                         NOISE_DB[(number + kind) % 3],
@@ -110,7 +111,8 @@ def irregular(data, material, seed=0):
         beats = beats[beats < len(ecg)]
         spans = [(a, min(b, SECONDS)) for a, b in spans if a < SECONDS]
         for kind in range(NOISES):
-            noise = at_level(validation_noise(material.unheard_noise, others, kind, len(ecg), rng), NOISE_DB[kind % 2])
+            noise = validation_noise(material.unheard_noise, others, NOISES * number + kind, len(ecg), rng)
+            noise = at_level(noise, NOISE_DB[kind % 2])
             yield "noisy", ecg + noise, beats / RATE, spans
         for again in range(2):
             scanned = scan_lead(ecg, beats, "mixture", 7000 + 2 * number + again + APART * seed)
