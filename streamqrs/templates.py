@@ -35,7 +35,7 @@ NONE = 0.05
 
 FORMLESS, LOW = 0.75, 0.25
 """A candidate whose form is less than this like that of the patient's beats, and whose height is below this share of
-theirs, is none: noise adds to what a QRS complex moves, and takes nothing from it. Where gain fell, the form is the same."""
+theirs, is none: noise adds to what a QRS complex moves, and takes nothing from it. Where gain fell, the form stays."""
 
 LIKE, UNLIKE = 4.8, 1.7
 """What likeness adds to the log odds of a candidate at most, and what is taken off in any case; how much both count is
