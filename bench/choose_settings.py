@@ -1,6 +1,6 @@
 """Choose the detector's settings for a model on validation data: threshold, weights of the rhythm and of likeness.
 
-    python bench/choose_settings.py MODEL [--data DIR] [--seed 0] [--write]
+    python bench/choose_settings.py MODEL [--data DIR] [--seed 0] [--odds 0] [--write]
 
 The recordings set aside for validation (MIT-BIH train list, QTDB, LUDB) are heard as they are (all leads, whole), in
 noise (one lead, 5 minutes; recorded, four times as fast, of made-up electrodes that move, of real ones on other
@@ -14,6 +14,9 @@ geometric mean of the five errors (100 − F1, and a little, so that a beat or t
 the weight, for it is rare) counts: halving the errors is worth as much where there are few as where there are many. It
 is averaged over the neighbours of a combination on the grid, for few recordings say little. `--write` puts the best one
 into the sidecar of the model.
+
+`--odds` adds so much to the log odds of all answers, as `streamqrs pretrain --odds` does for good, to see what it would
+be worth.
 
 Another seed draws other noises and scanners for the same patients: what is behind the network was tuned on those of
 seed 0, and should hold there.
@@ -128,12 +131,14 @@ def virtual_patients(data, seed=0):
                 yield "mri300", made.samples, np.array([at for at, _ in made.beats]) / RATE, None
 
 
-def curve(model, ecg, settings):
-    """Finished curve of probabilities of a whole lead."""
+def curve(model, ecg, settings, odds=0.0):
+    """Finished curve of probabilities of a whole lead, and so much added to their log odds."""
     windower, merger = Windower(settings.hop), OverlapMerger(settings.hop, settings.margin)
     windows = windower.push(ecg.astype(np.float32))
     windows += windower.flush()
     values = model(np.stack([w.samples for w in windows]))
+    if odds:
+        values = values / (values + (1 - values) * np.float32(np.exp(-odds)))
     parts = [merger.push(Probabilities(v, w.start, w.stop)).values for v, w in zip(values, windows, strict=True)]
     return np.concatenate([*parts, merger.flush().values])
 
@@ -187,6 +192,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("STREAMQRS_DATA", "../shared/data")))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--odds", type=float, default=0.0)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     model, settings = load(args.model, threads=os.cpu_count() or 1), Settings()
@@ -198,7 +204,7 @@ def main():
         irregular(args.data, material, args.seed),
         virtual_patients(args.data, args.seed),
     )
-    heard = [(kind, ecg, curve(model, ecg, settings), beats, spans) for kind, ecg, beats, spans in given]
+    heard = [(kind, ecg, curve(model, ecg, settings, args.odds), beats, spans) for kind, ecg, beats, spans in given]
     combinations = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
     with ProcessPoolExecutor(os.cpu_count(), initializer=remember, initargs=(heard,)) as pool:
         rows = list(pool.map(errors, combinations))

@@ -1,7 +1,11 @@
-"""Confirmation: the finished curve → beats: candidates, weighed by their looks, chosen by their rhythm."""
+"""Confirmation: the finished curve → beats.
+
+Candidates are weighed by their looks and by what they follow, and chosen by their rhythm.
+"""
 
 from __future__ import annotations
 
+from streamqrs.followers import Followers, lessened
 from streamqrs.peaks import Peaks
 from streamqrs.rhythm import Rhythm
 from streamqrs.settings import Settings
@@ -10,7 +14,7 @@ from streamqrs.types import Peak, Probabilities, Samples
 
 
 class Confirmation:
-    """`Peaks`, `Templates` and `Rhythm`, one after another.
+    """`Peaks`, `Templates`, `Followers` and `Rhythm`, one after another.
 
     Parameters
     ----------
@@ -22,6 +26,7 @@ class Confirmation:
         s = settings
         self._peaks = Peaks(s.low)
         self._templates = Templates(s.likeness)
+        self._followers = Followers() if s.rhythm else None
         self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm, s.sure)
 
     @property
@@ -43,6 +48,8 @@ class Confirmation:
         """Forget everything, as if newly made, but for a beat at `last`, whose refractory time may go on."""
         self._peaks.reset()
         self._templates.reset()
+        if self._followers is not None:
+            self._followers.reset()
         self._rhythm.reset(last)
 
     def hear(self, samples: Samples) -> None:
@@ -59,12 +66,18 @@ class Confirmation:
         known : int
             Count of the 250 Hz sample after the newest one.
         """
-        candidates = self._templates.weigh(self._peaks.push(curve))
+        candidates = self._weigh(self._peaks.push(curve))
         beats = self._rhythm.push(candidates, self._peaks.stop, known)
         self._templates.learn(beats)
         return beats
 
     def flush(self, known: int) -> list[Peak]:
         """End the curve here, and return the beats that were still open."""
-        candidates = self._templates.weigh(self._peaks.flush())
+        candidates = self._weigh(self._peaks.flush())
         return self._rhythm.push(candidates, self._peaks.stop, known) + self._rhythm.flush(known)
+
+    def _weigh(self, candidates: list[Peak]) -> list[Peak]:
+        """Return candidates with the probability that they have, once looks and distances are known."""
+        losses = self._followers.push(candidates) if self._followers is not None else {}
+        weighed = self._templates.weigh(candidates)
+        return [lessened(one, losses[one.at]) if one.at in losses else one for one in weighed] if losses else weighed

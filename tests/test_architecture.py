@@ -26,6 +26,7 @@ STAGES = {
     "rhythm",
     "lock",
     "templates",
+    "followers",
     "confirm",
 }
 ALLOWED = {
@@ -41,7 +42,8 @@ ALLOWED = {
     "likeness": {"types", "shapes", "innovations"},
     "expectation": {"types", "intervals"},
     "gate": {"types", "settings", "lock", "expectation", "likeness"},
-    "confirm": {"types", "settings", "peaks", "templates", "rhythm"},
+    "followers": {"types"},
+    "confirm": {"types", "settings", "peaks", "templates", "followers", "rhythm"},
     "inference": {"types", "model", "window", "quality"},
     "ports": {"types", "errors"},
     "latency": {"types"},

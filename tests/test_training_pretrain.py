@@ -20,7 +20,7 @@ from streamqrs.training.export import PackageInfo, export, load_network
 from streamqrs.training.place import Place
 from streamqrs.training.pretrain import check, new_network, pretrain
 from streamqrs.training.settings import TrainSettings
-from streamqrs.training.unet import PRESETS, UNet
+from streamqrs.training.unet import PRESETS, UNet, predict
 
 QUICK = TrainSettings(steps=4, batch=2, validate_every=4, threads=1)
 
@@ -156,6 +156,23 @@ def seed_package(folder):
     """An untrained package of the seed's architecture."""
     with torch.random.fork_rng():
         return export(UNet(PRESETS["seed"]), folder, PackageInfo("small", "1", {}, {}))
+
+
+def test_odds_are_added_to_all_answers_in_the_end(tmp_path, data):
+    plain = pretrain(data, tmp_path / "plain", settings=QUICK).network
+    pretrain(data, tmp_path / "more", settings=QUICK, odds=0.75)
+    values = json.loads((tmp_path / "more" / "base.json").read_text())
+    assert " --odds 0.75 " in values["training"]["command"]
+    windows = np.random.default_rng(0).standard_normal((4, 750)).astype(np.float32)
+    p, q = predict(plain, windows), model.load(tmp_path / "more")(windows)
+    assert np.log(q / (1 - q)) - np.log(p / (1 - p)) == pytest.approx(0.75, abs=1e-3)
+    again = replace(QUICK, steps=0)
+    pretrain(data, tmp_path / "later", settings=again, start=str(tmp_path / "plain"), name="base", odds=0.75)
+    weights = [(tmp_path / name / "base.safetensors").read_bytes() for name in ("more", "later")]
+    assert weights[0] == weights[1]
+    with pytest.raises(ValueError, match="odds are 4: allowed are -3 to 3"):
+        pretrain(data, tmp_path / "wrong", settings=QUICK, odds=4.0)
+    assert not list(tmp_path.glob("wrong*"))
 
 
 def test_several_processes_are_refused(tmp_path, data):

@@ -33,6 +33,7 @@ def command(
     steady: Annotated[bool, typer.Option("--steady", help="Keep the rate up, for an average of many weights.")] = False,
     weight_decay: Annotated[float | None, typer.Option(help="Of the weights, times the rate; 0.01 by default.")] = None,
     average: Annotated[float | None, typer.Option(help="Decay of the average of weights; 0.998 by default.")] = None,
+    odds: Annotated[float, typer.Option(help="Added to the log odds of all answers in the end, -3 to 3.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed, steps and threads give the same weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
     workers: Annotated[int, typer.Option(help="Processes that draw windows, for a GPU; 0: a thread does.")] = 0,
@@ -79,6 +80,7 @@ def command(
                 scanner=scanner,
                 without=tuple(without or ()),
                 teacher=teacher,
+                odds=odds,
                 progress=show.move,
                 place=place,
             )
