@@ -28,8 +28,8 @@ MEMORY = 8 * RATE
 """Samples that pairs of waves are remembered for: eight cycles of a slow heart."""
 
 NEAREST, FARTHEST = 40, 85
-"""Distance of the second wave of a pair from the first one, in samples (160 to 340 ms): a P wave is closer to its R, and
-two beats are hardly ever so close in each cycle."""
+"""Distance of the second wave of a pair from the first one, in samples (160 to 340 ms): a P wave is closer to its R,
+and two beats are hardly ever so close in each cycle."""
 
 TOGETHER = 22
 """Candidates this close to each other (88 ms) are one wave, whose place the network does not know well."""
@@ -50,9 +50,9 @@ EVIDENCE = {
     "clear": (0.2, 0.5),
     "even": (-1.7, -0.7),
 }
-"""From where on, and from where in full, evidence counts: how many pairs of the same distance there were, their share of
-all pairs, and of all cycles; the mean probability of their first waves, and how much surer those were than the second
-ones, in log odds. Pairs count as much as the fainter wave of each is probable.
+"""From where on, and from where in full, evidence counts: how many pairs of the same distance there were, their share
+of all pairs, and of all cycles; the mean probability of their first waves, and how much surer those were than the
+second ones, in log odds. Pairs count as much as the fainter wave of each is probable.
 
 Chosen on validation recordings, most of them in virtual scanners."""
 

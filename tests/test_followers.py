@@ -91,7 +91,7 @@ def test_it_is_forgotten_once_the_second_wave_is_gone():
     gone = [(17 + RR * i, 0.95) for i in range(14)]
     late = [(27.5, 0.9), (27.75, 0.9)]
     assert lost(two_waves(gap=0.25) + gone + late, since=17) == {}
-    assert lost(two_waves(gap=0.25) + [(16.0, 0.9), (16.25, 0.9)], since=16.2) != {}
+    assert lost([*two_waves(gap=0.25), (16.0, 0.9), (16.25, 0.9)], since=16.2) != {}
 
 
 def test_pieces_and_a_new_beginning_change_nothing():
