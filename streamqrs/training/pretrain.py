@@ -34,6 +34,7 @@ from streamqrs.training.unet import PRESETS, UNet
 
 VERSION = "1"
 MOST_ODDS = 3.0
+"""Log odds that may be added to all answers in the end, either way."""
 CHECKPOINT, PLAN = "checkpoint.pt", "plan.txt"
 SUMMARY = (
     "Trained on ordinary ECG with plain augmentation (noise, drift, filters, polarity), not on scanner noise: the "
