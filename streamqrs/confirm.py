@@ -80,4 +80,6 @@ class Confirmation:
         """Return candidates with the probability that they have, once looks and distances are known."""
         losses = self._followers.push(candidates) if self._followers is not None else {}
         weighed = self._templates.weigh(candidates)
-        return [lessened(one, losses[one.at]) if one.at in losses else one for one in weighed] if losses else weighed
+        if not losses:
+            return weighed
+        return [lessened(one, losses[one.at]) if one.at in losses else one for one in weighed]
