@@ -56,8 +56,11 @@ second ones, in log odds. Pairs count as much as the fainter wave of each is pro
 
 Chosen on validation recordings, most of them in virtual scanners."""
 
-LOSS, MOST = 8.0, 6.0
-"""Log odds that a follower loses where all evidence is full, and what it has before that at most."""
+LOSS = 8.0
+"""Log odds that a follower loses where all evidence is full."""
+
+FAR = 0.0025
+"""Nothing counts as nearer to 0 or 1: log odds of 6."""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,6 @@ class Followers:
         self._waves: deque[_Wave] = deque()  # the last ones, the newest may not be whole
         self._pairs: deque[_Pair] = deque()
         self._heights: deque[tuple[float, float]] = deque()  # where waves were, and how probable
-        self._sum = 0.0  # of those
 
     def push(self, candidates: list[Peak]) -> dict[float, float]:
         """Take all candidates, in order, and return what some of them lose, in log odds, by their R peaks."""
@@ -123,13 +125,12 @@ class Followers:
         while self._pairs and peak.at - self._pairs[0].at > MEMORY:
             self._pairs.popleft()
         while self._heights and peak.at - self._heights[0][0] > MEMORY:
-            self._sum -= self._heights.popleft()[1]
+            self._heights.popleft()
         return peak.at
 
     def _end(self, wave: _Wave) -> None:
         """Remember a wave that is whole, and the pair that it is the second of."""
         self._heights.append((wave.at, wave.probability))
-        self._sum += wave.probability
         first = self._first(wave.at)
         if first is not None:
             p, q = first.probability, wave.probability
@@ -156,7 +157,7 @@ class Followers:
         found = {
             "often": weight,
             "pure": weight / sum(pair.weight for pair in self._pairs),
-            "each": weight / max(self._sum - weight, 1.0),
+            "each": weight / max(sum(height for _, height in self._heights) - weight, 1.0),
             "clear": sum(pair.weight * pair.first for pair in same) / weight,
             "even": sum(pair.weight * pair.surer for pair in same) / weight,
         }
@@ -174,11 +175,11 @@ def lessened(peak: Peak, loss: float) -> Peak:
     loss : float
         Log odds.
     """
-    odds = min(_log_odds(peak.probability), MOST) - loss
+    odds = _log_odds(peak.probability) - loss
     likeness = None if peak.likeness is None else 0.0
     return replace(peak, probability=1 / (1 + math.exp(-odds)), likeness=likeness)
 
 
 def _log_odds(p: float) -> float:
-    p = min(max(p, 0.0025), 0.9975)
+    p = min(max(p, FAR), 1 - FAR)
     return math.log(p / (1 - p))
