@@ -139,8 +139,11 @@ class Followers:
     def _first(self, at: float) -> _Wave | None:
         """Return the most probable wave that one at `at` may follow."""
         best: _Wave | None = None
-        for wave in self._waves:
-            if NEAREST <= at - wave.at <= FARTHEST and (best is None or wave.probability > best.probability):
+        for wave in reversed(self._waves):
+            gap = at - wave.at
+            if gap > FARTHEST:
+                break
+            if gap >= NEAREST and (best is None or wave.probability >= best.probability):
                 best = wave
         return best
 
@@ -150,16 +153,22 @@ class Followers:
 
     def _loss(self, gap: float) -> float:
         """Return what a candidate that follows another one at this distance loses."""
-        same = [pair for pair in self._pairs if abs(pair.gap - gap) <= ALIKE]
-        weight = sum(pair.weight for pair in same)
+        weight = others = first = surer = 0.0
+        for pair in self._pairs:
+            if abs(pair.gap - gap) <= ALIKE:
+                weight += pair.weight
+                first += pair.weight * pair.first
+                surer += pair.weight * pair.surer
+            else:
+                others += pair.weight
         if weight <= EVIDENCE["often"][0]:
             return 0.0
         found = {
             "often": weight,
-            "pure": weight / sum(pair.weight for pair in self._pairs),
+            "pure": weight / (weight + others),
             "each": weight / max(sum(height for _, height in self._heights) - weight, 1.0),
-            "clear": sum(pair.weight * pair.first for pair in same) / weight,
-            "even": sum(pair.weight * pair.surer for pair in same) / weight,
+            "clear": first / weight,
+            "even": surer / weight,
         }
         parts = ((found[name] - start) / (full - start) for name, (start, full) in EVIDENCE.items())
         return LOSS * math.prod(min(max(part, 0.0), 1.0) for part in parts)

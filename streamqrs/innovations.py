@@ -107,7 +107,10 @@ def whitener(samples: Floats) -> Floats:
     power = np.correlate(x, new, "valid") / len(new)
     power[0] = power[0] * (1 + ROBUST) + 1e-30
     _, foreseen, _ = dposv(power[LAGS], power[1:])  # no np.linalg.solve: its checks cost as much as all the rest
-    return np.convolve(np.concatenate(((1.0,), -foreseen)), (1.0, -1.0))
+    error = np.zeros(ORDER + 2)
+    error[0], error[1:-1] = 1.0, -foreseen
+    error[1:] -= error[:-1]  # of differences, for samples
+    return error
 
 
 def whitened(shapes: list[Shape], error: Floats, before: int, after: int) -> Floats:
@@ -129,11 +132,12 @@ class Matcher:
     """
 
     def __init__(self, signal: Floats, shapes: list[Shape]) -> None:
-        self._signal, self._shapes = signal, shapes
+        self._signal = signal
         self._error = whitener(signal[-HEARD:])
         self._wanted = whitened(shapes, self._error, NEAR, NEAR)
         self._power = np.maximum(np.einsum("ij,ij->i", self._wanted, self._wanted), 1e-30)
         self._white = float(self._error @ self._error) < AS_IT_IS  # next to nothing can be foreseen
+        self._heights = [one.height for one in shapes]
 
     def looks(self, r: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """How much candidates look like one of the shapes: in form and height, and in form alone.
@@ -169,11 +173,11 @@ class Matcher:
     def is_low(self, r: int, share: float) -> bool:
         """Whether the signal moves less, near a candidate, than a share of the height of any QRS complex known."""
         near = self._signal[len(self._signal) + r - NEAR : len(self._signal) + r + NEAR]
-        return float(np.ptp(near)) < share * min(one.height for one in self._shapes)
+        return float(near.max() - near.min()) < share * min(self._heights)
 
     def drowned(self, r: int) -> bool:
         """Whether noise drowns this patient's heart around a candidate, an index as in `looks`."""
         if not self._white:
             return False
         first = min(max(r + len(self._signal) - AROUND // 2, 0), len(self._signal) - AROUND)
-        return drowned(self._signal[first : first + AROUND], max(one.height for one in self._shapes))
+        return drowned(self._signal[first : first + AROUND], max(self._heights))

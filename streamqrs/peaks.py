@@ -64,7 +64,7 @@ class Peaks:
         self._known = max(self._known, curve.known)
         above = np.zeros(len(curve.values) + 2, np.bool_)  # no np.diff: its checks cost ten times the work
         above[1:-1] = curve.values >= self.low
-        edges = np.flatnonzero(above[1:] != above[:-1]).tolist()
+        edges = (above[1:] != above[:-1]).nonzero()[0].tolist()
         found: list[Peak] = []
         if self._hill and not above[1] and len(curve.values):
             found += self._end()

@@ -11,6 +11,7 @@ Turin, "An introduction to matched filters", IRE Trans. Inf. Theory 6, 1960.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,8 @@ class Shape:
     @property
     def height(self) -> float:
         """Of the QRS complex, peak to peak."""
-        return float(np.ptp(self.whole[BEFORE - REACH : BEFORE + REACH]))
+        near = self.whole[BEFORE - REACH : BEFORE + REACH]
+        return float(near.max() - near.min())
 
 
 class Shapes:
@@ -170,4 +172,4 @@ def _middle(wide: Floats, place: int) -> Floats:
 
 
 def _unit(x: Floats) -> Floats:
-    return np.asarray(x / max(float(np.linalg.norm(x)), 1e-12))
+    return np.asarray(x / max(math.sqrt(x @ x), 1e-12))
