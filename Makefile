@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
-# most tests wait for processes: three of them share two cores well
-WORKERS ?= 3
+# most tests wait for processes: four of them share two cores well
+WORKERS ?= 4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: run test lint tools bench docs clean
@@ -18,7 +18,7 @@ run: $(VENV)/.core
 	$(BIN)/streamqrs run $(ARGS)
 
 test: $(VENV)/.all tools lint
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .

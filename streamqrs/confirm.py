@@ -20,13 +20,18 @@ class Confirmation:
     ----------
     settings : Settings
         Those of the detector.
+
+    Attributes
+    ----------
+    followers : Followers or None
+        What the gate may ask, too; None without a rhythm.
     """
 
     def __init__(self, settings: Settings) -> None:
         s = settings
         self._peaks = Peaks(s.low)
         self._templates = Templates(s.likeness)
-        self._followers = Followers() if s.rhythm else None
+        self.followers = Followers() if s.rhythm else None
         self._rhythm = Rhythm(s.threshold, s.distance, s.patience, s.rhythm, s.sure)
 
     @property
@@ -48,8 +53,8 @@ class Confirmation:
         """Forget everything, as if newly made, but for a beat at `last`, whose refractory time may go on."""
         self._peaks.reset()
         self._templates.reset()
-        if self._followers is not None:
-            self._followers.reset()
+        if self.followers is not None:
+            self.followers.reset()
         self._rhythm.reset(last)
 
     def hear(self, samples: Samples) -> None:
@@ -78,7 +83,7 @@ class Confirmation:
 
     def _weigh(self, candidates: list[Peak]) -> list[Peak]:
         """Return candidates with the probability that they have, once looks and distances are known."""
-        losses = self._followers.push(candidates) if self._followers is not None else {}
+        losses = self.followers.push(candidates) if self.followers is not None else {}
         weighed = self._templates.weigh(candidates)
         if not losses:
             return weighed

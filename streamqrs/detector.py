@@ -80,10 +80,10 @@ class Detector:
             raise BadModel(f"model {self.model.name}: {error}") from error
         self.settings = Settings.of(self.model.settings, settings) if settings else chosen
         s = self.settings
-        self._gate = Gate.of(self.settings) if gate else None
         self._windower = Windower(s.gate_hop if gate else s.hop, s.hop)
         self._merger = OverlapMerger(s.hop, s.margin)
         self._confirmation = Confirmation(s)
+        self._gate = Gate.of(s, self._confirmation.followers) if gate else None
         self._quality = QualityMeter(s.quality_low, s.quality_high)
         self._clock = ClockMap(self.rate)
         self._longest = s.hold * self.rate / RATE

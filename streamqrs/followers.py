@@ -104,10 +104,35 @@ class Followers:
             if first is not None:
                 gap = at - first.at
                 before = self._highest(at - 2 * gap)
-                loss = self._loss(gap) if before < FAINTER * first.probability else 0.0
+                loss = self.loss(gap) if before < FAINTER * first.probability else 0.0
                 if loss:
                     losses[peak.at] = loss
         return losses
+
+    def loss(self, gap: float) -> float:
+        """Return what a candidate loses, in log odds, that follows another one at a distance in samples.
+
+        Not asked is whether both are beats of a fast heart, which had one as long before, too.
+        """
+        weight = others = first = surer = 0.0
+        for pair in self._pairs:
+            if abs(pair.gap - gap) <= ALIKE:
+                weight += pair.weight
+                first += pair.weight * pair.first
+                surer += pair.weight * pair.surer
+            else:
+                others += pair.weight
+        if weight <= EVIDENCE["often"][0]:
+            return 0.0
+        found = {
+            "often": weight,
+            "pure": weight / (weight + others),
+            "each": weight / max(sum(height for _, height in self._heights) - weight, 1.0),
+            "clear": first / weight,
+            "even": surer / weight,
+        }
+        parts = ((found[name] - start) / (full - start) for name, (start, full) in EVIDENCE.items())
+        return LOSS * math.prod(min(max(part, 0.0), 1.0) for part in parts)
 
     def _take(self, peak: Peak) -> float:
         """Add a candidate to the newest wave, or begin one; return where that wave is."""
@@ -150,28 +175,6 @@ class Followers:
     def _highest(self, at: float) -> float:
         """Probability of a wave near a place."""
         return max((wave.probability for wave in self._waves if abs(at - wave.at) <= AGAIN), default=0.0)
-
-    def _loss(self, gap: float) -> float:
-        """Return what a candidate that follows another one at this distance loses."""
-        weight = others = first = surer = 0.0
-        for pair in self._pairs:
-            if abs(pair.gap - gap) <= ALIKE:
-                weight += pair.weight
-                first += pair.weight * pair.first
-                surer += pair.weight * pair.surer
-            else:
-                others += pair.weight
-        if weight <= EVIDENCE["often"][0]:
-            return 0.0
-        found = {
-            "often": weight,
-            "pure": weight / (weight + others),
-            "each": weight / max(sum(height for _, height in self._heights) - weight, 1.0),
-            "clear": first / weight,
-            "even": surer / weight,
-        }
-        parts = ((found[name] - start) / (full - start) for name, (start, full) in EVIDENCE.items())
-        return LOSS * math.prod(min(max(part, 0.0), 1.0) for part in parts)
 
 
 def lessened(peak: Peak, loss: float) -> Peak:

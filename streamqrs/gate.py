@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from streamqrs.expectation import REACH, Expectation, onset
+from streamqrs.followers import AGAIN, FAINTER, FARTHEST, NEAREST, Followers
 from streamqrs.likeness import Likeness
 from streamqrs.lock import LEARNT_AFTER, PeakLock
 from streamqrs.settings import Settings
@@ -43,8 +44,8 @@ class Gate:
     between two triggers is `distance`; from there up to half of the running RR interval, a little more probability is
     asked the earlier a candidate comes: premature beats pass, T waves do not. What begins like one of this patient's
     beats needs less, see `Likeness`; what does not, or is not seen far enough to tell, needs more where onsets came to
-    nothing of late. In white noise as tall as this patient's beats there is no trigger. Once decided, the trigger waits
-    for the R peak to pass, see `PeakLock`.
+    nothing of late. A wave that follows each beat needs more, see `Followers`. In white noise as tall as this patient's
+    beats there is no trigger. Once decided, the trigger waits for the R peak to pass, see `PeakLock`.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ class Gate:
         Weight of the rhythm against probability, where a beat is due; with 0 it does not count.
     likeness : float
         Weight of the likeness to this patient's beats against probability; with 0 it does not count.
+    followers : Followers or None
+        Those of the beats that are confirmed.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Gate:
         patience: int = 0,
         rhythm: float = 0.0,
         likeness: float = 0.0,
+        followers: Followers | None = None,
     ) -> None:
         self.threshold, self.low, self.depth, self.distance, self.rhythm = threshold, low, depth, distance, rhythm
         self.likeness = likeness
@@ -78,14 +82,22 @@ class Gate:
         self._lock = PeakLock(patience)
         self._expectation = Expectation(distance, depth)
         self._looks = Likeness()
+        self._followers = followers
         self.reset()
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, followers: Followers | None = None) -> Self:
         """Make the gate of a detector."""
         s = settings
         return cls(
-            s.gate_threshold, s.gate_low, s.gate_depth, s.distance, s.gate_patience, s.gate_rhythm, s.gate_likeness
+            s.gate_threshold,
+            s.gate_low,
+            s.gate_depth,
+            s.distance,
+            s.gate_patience,
+            s.gate_rhythm,
+            s.gate_likeness,
+            followers,
         )
 
     @property
@@ -127,7 +139,7 @@ class Gate:
         if not self._rising:
             self._rising = True
             self._begun.append(r)
-        if (self._last is not None and r - self._last < self.distance) or p < self._asked(r):
+        if (self._last is not None and r - self._last < self.distance) or p < self._asked(r, window):
             return None
         if self.likeness and self._looks.drowned():
             return None
@@ -158,22 +170,43 @@ class Gate:
             told = self._told.popleft()
             p, top = window.values, _top(window, told)
             if p[top] >= self._onset_at:
-                last = len(p) - 1
-                begin = onset(p, top, self._onset_at)
-                end = last - onset(p[::-1], last - top, self._onset_at)
-                self._lock.learn(told, window.start + 0.5 * (begin + end) - told)
+                self._lock.learn(told, window.start + _middle(p, top, self._onset_at) - told)
 
-    def _asked(self, r: float) -> float:
+    def _asked(self, r: float, window: Probabilities) -> float:
         """Probability asked of a candidate at `r`."""
         due, early = self._expectation.due(r)
         asked = self.threshold + EARLY * (1 - self.threshold) * early
-        more = self.rhythm * due
+        more = self.rhythm * due - self._follows(r, window)
         if self.likeness and (like := self._looks.of(r)) is not None:
             off = like - USUAL
             more += self.likeness * (off if off > 0 else off * min(1.0, self._nothing / DOUBTFUL))
         if not more:
             return asked
         return max(1 / (1 + (1 - asked) / asked * math.exp(more)), self._onset_at)
+
+    def _follows(self, r: float, window: Probabilities) -> float:
+        """What a candidate at `r` loses, in log odds, for waves like it follow each beat."""
+        if self._followers is None:
+            return 0.0
+        p, r = window.values, r - window.start
+        first = max(round(r) - FARTHEST, 0)
+        near = p[first : max(round(r) - NEAREST + 1, 0)]
+        if not len(near):
+            return 0.0
+        top = first + int(near.argmax())
+        highest = float(p[top])
+        gap = r - _middle(p, top, EVEN * highest)
+        if highest < self.low or not NEAREST <= gap <= FARTHEST:
+            return 0.0
+        before = round(r - 2 * gap)
+        again = p[max(before - AGAIN, 0) : max(before + AGAIN + 1, 0)].max(initial=0.0)
+        return self._followers.loss(gap) if again < FAINTER * highest else 0.0
+
+
+def _middle(p: Samples, top: int, level: float) -> float:
+    """Half way between where a curve rises to a level before its highest sample and where it falls below it after."""
+    last = len(p) - 1
+    return 0.5 * (onset(p, top, level) + last - onset(p[::-1], last - top, level))
 
 
 def _top(window: Probabilities, r: float) -> int:

@@ -18,6 +18,22 @@ import pytest
 
 PATIENCE_S = 30.0
 
+LONG = (
+    "test_faults_lsl",
+    "test_training_transfer",
+    "test_cli_dataset",
+    "test_cli_bench",
+    "test_packaging",
+    "test_cli_evaluate",
+    "test_training_pretrain",
+    "test_faults_mqtt",
+    "test_cli_finetune",
+    "test_end_to_end",
+    "test_examples",
+    "test_detector",
+)
+"""Files that take a minute and more, the longest first: begun last, they would be waited for by one worker alone."""
+
 
 def pytest_configure(config):
     """Give LSL a session of its own, here and in the processes that tests start; and no test a time limit of its own.
@@ -34,6 +50,11 @@ def pytest_configure(config):
         "[tuning]\nContinuousResolveInterval=0.1\nMulticastMinRTT=0.1\nUnicastMinRTT=0.1\n"
     )
     os.environ["LSLAPICFG"] = str(file)  # liblsl reads it once, at its first call
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that take longest."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def until(condition, what, timeout_s=PATIENCE_S):

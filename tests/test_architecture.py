@@ -41,7 +41,7 @@ ALLOWED = {
     "templates": {"types", "shapes", "innovations"},
     "likeness": {"types", "shapes", "innovations"},
     "expectation": {"types", "intervals"},
-    "gate": {"types", "settings", "lock", "expectation", "likeness"},
+    "gate": {"types", "settings", "lock", "expectation", "likeness", "followers"},
     "followers": {"types"},
     "confirm": {"types", "settings", "peaks", "templates", "followers", "rhythm"},
     "inference": {"types", "model", "window", "quality"},

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamqrs.followers import Followers
 from streamqrs.gate import Gate
 from streamqrs.lock import ALIKE, PeakLock
 from streamqrs.types import HALF_MASK, Peak, Probabilities
@@ -259,3 +260,31 @@ def test_an_onset_of_an_unknown_shape_counts_less_where_onsets_came_to_nothing(l
     assert set(beats) <= set(found)
     assert not set(found) & set(nothing)
     assert (odd in found) == (not likeness)
+
+
+def followed(gap, beats=12):
+    """Followers that have heard a wave so many samples after each beat."""
+    known = Followers()
+    known.push([Peak(float(RR * k + d), p, 0) for k in range(beats) for d, p in ((0, 0.95), (gap, 0.9))])
+    return known
+
+
+def test_a_wave_that_follows_each_beat_gives_no_trigger():
+    gap, beats = 65, list(range(400, 4000, RR))
+    waves = [at + gap for at in beats]
+    ecg, p = heart(sorted(beats + waves))
+    for at in waves:
+        p[at - HALF_MASK : at + HALF_MASK + 1] = 0.95
+
+    def found(followers):
+        return [round(peak.at) for peak in triggers(Gate(0.6, 0.3, 10, 50, followers=followers), ecg, p)]
+
+    assert found(None) == found(followed(gap - 15)) == sorted(beats + waves)
+    assert found(followed(gap)) == found(followed(gap + 5)) == beats
+
+
+def test_a_heart_that_has_become_as_fast_is_not_taken_for_its_follower():
+    beats = list(range(400, 4000, 65))
+    ecg, p = heart(beats)
+    found = [round(peak.at) for peak in triggers(Gate(0.6, 0.3, 10, 50, followers=followed(65)), ecg, 0.95 * p)]
+    assert found == [beats[0], *beats[2:]]  # of the second one nobody can tell

@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from streamqrs.detector import Detector
 from streamqrs.evaluation import trigger_times
+from streamqrs.followers import Followers
 from streamqrs.gate import Gate
 from streamqrs.model import Model
+from streamqrs.peaks import Peaks
 from streamqrs.quality import still
 from streamqrs.settings import Settings
 from streamqrs.types import RATE, WINDOW, Peak, Probabilities, Samples
 from streamqrs.window import normalise
 
-TAIL = 100
-"""Newest probabilities of each window that are kept, and a hop: a gate of up to 96 ms of look-ahead needs no more."""
+TAIL = 224
+"""Newest probabilities of each window that are kept, and a hop: a gate of up to 96 ms of look-ahead needs no more (two
+distances to a wave that is followed, and the look-ahead)."""
 
 AT_ONCE = 64
 """Windows that the network is asked about at once."""
@@ -38,17 +41,20 @@ class Edges:
     ecg : numpy.ndarray
         Shape (n,), float32, 250 Hz.
     tails : numpy.ndarray
-        Shape (windows, 100 + hop), float32: the newest probabilities of each window; the first ends at sample 750.
+        Shape (windows, 224 + hop), float32: the newest probabilities of each window; the first ends at sample 750.
     hop : int
         Samples between two windows.
     confirmed : tuple of Peak
         Beats that the detector confirms, whatever the gate does.
+    candidates : tuple of Peak
+        What it chose them from.
     """
 
     ecg: Samples
     tails: NDArray[np.float32]
     hop: int
     confirmed: tuple[Peak, ...] = ()
+    candidates: tuple[Peak, ...] = ()
 
 
 class Triggers(NamedTuple):
@@ -67,7 +73,10 @@ def hear(model: Model, ecg: Samples, hop: int) -> Edges:
     ecg = ecg.astype(np.float32)
     if len(ecg) < WINDOW:
         return Edges(ecg, np.empty((0, TAIL + hop), np.float32), hop)
-    confirmed = Detector(RATE, model).push(ecg)
+    detector = Detector(RATE, model)
+    detector.curves = deque()
+    confirmed, peaks = detector.push(ecg), Peaks(detector.settings.low)
+    candidates = tuple(peak for curve in detector.curves for peak in peaks.push(curve))
     windows = sliding_window_view(ecg, WINDOW)[::hop]
     tail = TAIL + hop
     tails = np.empty((len(windows), tail), np.float32)
@@ -76,16 +85,19 @@ def hear(model: Model, ecg: Samples, hop: int) -> Edges:
         tails[at : at + AT_ONCE] = model(part)[:, -tail:]
         tails[at : at + AT_ONCE][still(part)[:, -tail:]] = 0.0
     beats = tuple(Peak(beat.time * RATE, beat.probability, round(beat.known * RATE) + 1) for beat in confirmed)
-    return Edges(ecg, tails, hop, beats)
+    return Edges(ecg, tails, hop, beats, candidates)
 
 
 def find_triggers(edges: Edges, settings: Settings) -> Triggers:
     """Run a gate over a lead."""
-    gate = Gate.of(settings)
+    followers = Followers() if settings.rhythm else None
+    gate = Gate.of(settings, followers)
     found, seen = [], 0
-    confirmed = deque(edges.confirmed)
+    confirmed, candidates = deque(edges.confirmed), deque(edges.candidates)
     for k, tail in enumerate(edges.tails):
         stop = WINDOW + k * edges.hop
+        while followers and candidates and candidates[0].known < stop:
+            followers.push([candidates.popleft()])
         while confirmed and confirmed[0].known < stop:
             gate.confirm([confirmed.popleft()])
         passed = gate.watch(edges.ecg[seen:stop])
