@@ -22,6 +22,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, replace
 
+from streamqrs.odds import log_odds, probability
 from streamqrs.types import RATE, Peak
 
 MEMORY = 8 * RATE
@@ -58,9 +59,6 @@ Chosen on validation recordings, most of them in virtual scanners."""
 
 LOSS = 8.0
 """Log odds that a follower loses where all evidence is full."""
-
-FAR = 0.0025
-"""Nothing counts as nearer to 0 or 1: log odds of 6."""
 
 
 @dataclass(slots=True)
@@ -159,7 +157,7 @@ class Followers:
         first = self._first(wave.at)
         if first is not None:
             p, q = first.probability, wave.probability
-            self._pairs.append(_Pair(wave.at, wave.at - first.at, min(p, q), p, _log_odds(p) - _log_odds(q)))
+            self._pairs.append(_Pair(wave.at, wave.at - first.at, min(p, q), p, log_odds(p) - log_odds(q)))
 
     def _first(self, at: float) -> _Wave | None:
         """Return the most probable wave that one at `at` may follow."""
@@ -187,11 +185,5 @@ def lessened(peak: Peak, loss: float) -> Peak:
     loss : float
         Log odds.
     """
-    odds = _log_odds(peak.probability) - loss
     likeness = None if peak.likeness is None else 0.0
-    return replace(peak, probability=1 / (1 + math.exp(-odds)), likeness=likeness)
-
-
-def _log_odds(p: float) -> float:
-    p = min(max(p, FAR), 1 - FAR)
-    return math.log(p / (1 - p))
+    return replace(peak, probability=probability(log_odds(peak.probability) - loss), likeness=likeness)

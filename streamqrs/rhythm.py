@@ -41,12 +41,11 @@ from streamqrs.intervals import (
     likelihood,
     most_likely,
 )
+from streamqrs.odds import log_odds
 from streamqrs.types import Peak
 
 RESTART = -6.0
 """Log likelihood of a chain that begins anew, against one that goes on."""
-SURE = 6.0
-"""Log odds are cut here: nothing counts as more certain."""
 RESTING_RR, RESTING_SPREAD, FASTEST = 200, 0.3, -1.5
 """Below 200 samples (75 beats per minute) the mean of two intervals loses likelihood, as a normal law of its log, at
 most so much: one early beat does not make a heart fast.
@@ -109,7 +108,7 @@ class Rhythm:
 
     def __init__(self, threshold: float, distance: int, patience: int, weight: float, sure: float = 0.0) -> None:
         self.distance, self.patience, self.weight, self.sure = distance, patience, weight, sure
-        self._bias = _log_odds(threshold)
+        self._bias = log_odds(threshold)
         self._repeats = Repeats()
         self.reset()
 
@@ -166,7 +165,7 @@ class Rhythm:
 
     def _join(self, peak: Peak) -> _Node:
         """Find the best chain that ends in a candidate."""
-        gain = _log_odds(peak.probability) - self._bias
+        gain = log_odds(peak.probability) - self._bias
         while self._nodes and peak.at - self._nodes[0].peak.at > LONGEST_RR:
             gone = self._nodes.popleft()
             gone.before = None
@@ -235,7 +234,7 @@ class Rhythm:
         if rr is None:
             return shortest
         due = self.last + 0.75 * rr
-        if node.peak.at >= due and _log_odds(node.peak.probability) > self._bias + 1:
+        if node.peak.at >= due and log_odds(node.peak.probability) > self._bias + 1:
             return shortest
         return max(shortest, min(0.5 * rr, self.patience))
 
@@ -256,11 +255,6 @@ class Rhythm:
             return node.score
         overdue = (moment - node.peak.at) / rr - 1.2
         return node.score if overdue <= 0.0 else node.score - self.weight * min(4 * overdue, -RESTART)
-
-
-def _log_odds(p: float) -> float:
-    p = min(max(p, 1e-6), 1 - 1e-6)
-    return min(max(math.log(p / (1 - p)), -SURE), SURE)
 
 
 def _likelihood(interval: float, course: Course, irregular: float) -> float:

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamqrs.innovations import LEAST, Matcher
+from streamqrs.odds import log_odds, probability
 from streamqrs.shapes import SURE, Floats, Shapes
 from streamqrs.types import RATE, Peak, Samples
 
@@ -102,5 +103,5 @@ class Templates:
                 self._shapes.learn(self._signal, round(beat.at) - self._stop + len(self._signal), beat.at)
 
     def _weighed(self, peak: Peak, likeness: float) -> Peak:
-        odds = math.log(peak.probability / (1 - peak.probability)) + self.weight * (LIKE * likeness - UNLIKE)
-        return Peak(peak.at, 1 / (1 + math.exp(-odds)), peak.known, peak.stop, likeness)
+        odds = log_odds(peak.probability) + self.weight * (LIKE * likeness - UNLIKE)
+        return Peak(peak.at, probability(odds), peak.known, peak.stop, likeness)
