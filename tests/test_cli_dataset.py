@@ -6,6 +6,7 @@ import pytest
 
 from streamqrs.cli.app import main
 from streamqrs.evaluation import evaluate
+from streamqrs.mri300_plan import SEED
 
 
 def run(*arguments, code=0):
@@ -63,3 +64,8 @@ def test_the_whole_set_is_as_hard_as_the_original(data_dir, tmp_path, capsys):
     validation, test = (evaluate("base", str(out / part)).pooled() for part in ("validation", "test"))
     assert 53 <= validation.f1 <= 73  # the original: 63.29
     assert 59 <= test.f1 <= 79  # the original: 68.86
+
+
+def test_help_names_the_seed_of_the_set(capsys):
+    run("--help")
+    assert f"[default: {SEED}]" in capsys.readouterr().out
