@@ -191,12 +191,11 @@ class Gate:
         p, r = window.values, r - window.start
         first = max(round(r) - FARTHEST, 0)
         near = p[first : max(round(r) - NEAREST + 1, 0)]
-        if not len(near):
+        highest = float(near.max(initial=0.0))
+        if highest < self.low:
             return 0.0
-        top = first + int(near.argmax())
-        highest = float(p[top])
-        gap = r - _middle(p, top, EVEN * highest)
-        if highest < self.low or not NEAREST <= gap <= FARTHEST:
+        gap = r - _middle(p, first + int(near.argmax()), EVEN * highest)
+        if not NEAREST <= gap <= FARTHEST:
             return 0.0
         before = round(r - 2 * gap)
         again = p[max(before - AGAIN, 0) : max(before + AGAIN + 1, 0)].max(initial=0.0)

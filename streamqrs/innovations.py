@@ -109,7 +109,7 @@ def whitener(samples: Floats) -> Floats:
     _, foreseen, _ = dposv(power[LAGS], power[1:])  # no np.linalg.solve: its checks cost as much as all the rest
     error = np.zeros(ORDER + 2)
     error[0], error[1:-1] = 1.0, -foreseen
-    error[1:] -= error[:-1]  # of differences, for samples
+    error[1:] -= error[:-1]  # it foresees differences: now from samples
     return error
 
 
