@@ -79,6 +79,7 @@ class _Pair:
     weight: float
     first: float  # probability of the first wave
     surer: float  # its log odds less those of the second one
+    run: bool  # a third wave was as far before them
 
 
 class Followers:
@@ -132,6 +133,11 @@ class Followers:
         parts = ((found[name] - start) / (full - start) for name, (start, full) in EVIDENCE.items())
         return LOSS * math.prod(min(max(part, 0.0), 1.0) for part in parts)
 
+    def runs(self, gap: float) -> bool:
+        """Whether most waves that are as far apart are beats of a heart so fast: a third one was as far before them."""
+        same = [pair for pair in self._pairs if abs(pair.gap - gap) <= ALIKE]
+        return 2 * sum(pair.weight for pair in same if pair.run) > sum(pair.weight for pair in same)
+
     def _take(self, peak: Peak) -> float:
         """Add a candidate to the newest wave, or begin one; return where that wave is."""
         p, newest = peak.probability, self._waves[-1] if self._waves else None
@@ -156,8 +162,9 @@ class Followers:
         self._heights.append((wave.at, wave.probability))
         first = self._first(wave.at)
         if first is not None:
-            p, q = first.probability, wave.probability
-            self._pairs.append(_Pair(wave.at, wave.at - first.at, min(p, q), p, log_odds(p) - log_odds(q)))
+            p, q, gap = first.probability, wave.probability, wave.at - first.at
+            run = self._highest(first.at - gap) >= FAINTER * p
+            self._pairs.append(_Pair(wave.at, gap, min(p, q), p, log_odds(p) - log_odds(q), run))
 
     def _first(self, at: float) -> _Wave | None:
         """Return the most probable wave that one at `at` may follow."""

@@ -288,3 +288,13 @@ def test_a_heart_that_has_become_as_fast_is_not_taken_for_its_follower():
     ecg, p = heart(beats)
     found = [round(peak.at) for peak in triggers(Gate(0.6, 0.3, 10, 50, followers=followed(65)), ecg, 0.95 * p)]
     assert found == [beats[0], *beats[2:]]  # of the second one nobody can tell
+
+
+def test_nor_is_a_beat_of_a_fast_heart_after_one_that_the_network_missed():
+    known, beats = Followers(), list(range(400, 4000, 70))
+    known.push([Peak(float(70 * k), 0.95, 0) for k in range(30)])
+    ecg, p = heart(beats)
+    missed = beats[20]
+    p[missed - HALF_MASK : missed + HALF_MASK + 1] = 0.1
+    found = [round(peak.at) for peak in triggers(Gate(0.6, 0.3, 10, 50, followers=known), ecg, 0.95 * p)]
+    assert found == [at for at in beats if at != missed]
