@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
-# most tests wait for processes: four of them share two cores well
-WORKERS ?= 4
+# most tests wait for processes: three of them share two cores well
+WORKERS ?= 3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: run test lint tools bench docs clean
