@@ -9,7 +9,10 @@ ARGS ?=
 PYTEST_ARGS ?=
 # most tests wait for processes: three of them share two cores well
 WORKERS ?= 3
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# what is imported is compiled then, once: to compile all that is installed takes longer than to install it
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+# programs and packages come side by side
+MAKEFLAGS += --jobs=2
 
 .PHONY: run test lint tools bench docs clean
 .DEFAULT_GOAL := run
@@ -45,7 +48,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m mkdocs build
 
 # what the tests need besides Python packages: brought where that is allowed, skipped and said where not
-tools:
+tools: | $(VENV)/bin/python
 	@sh tests/tools.sh
 
 $(VENV)/bin/python:

@@ -228,14 +228,14 @@ def test_a_stream_that_begins_with_missing_samples():
 @pytest.mark.parametrize("gate", [False, True])
 @pytest.mark.parametrize("rate", [250.0, 1000.0])
 def test_a_qrs_complex_that_is_cut_by_a_restart_is_one_beat(gate, rate):
-    ecg, truth = heart(20, rate)
+    ecg, truth = heart(12, rate)
     for after_s in np.arange(-0.04, 0.09, 0.01):
         detector = Detector(rate, gate=gate)
-        cut = round((truth[9] + after_s) * rate)
+        cut = round((truth[6] + after_s) * rate)
         found = [*detector.push(ecg[:cut]), *detector.restart(cut), *detector.push(ecg[cut:]), *detector.flush()]
         for kind in ("beat", "trigger") if gate else ("beat",):
             times = np.array([b.time for b in found if isinstance(b, Beat) and b.kind == kind])
-            assert len(times) > (17 if kind == "beat" else 14)
+            assert len(times) > (11 if kind == "beat" else 5)
             assert np.diff(times).min() > 0.2
 
 

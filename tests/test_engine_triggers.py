@@ -341,14 +341,17 @@ def test_nothing_is_fired_for_the_time_that_the_process_was_stopped(tmp_path):
 def test_lsl_markers_of_a_trigger_and_its_beat_carry_the_time_of_r():
     pylsl = pytest.importorskip("pylsl")
     name = f"Gate{os.getpid()}"
-    got, summary, keeper = [], Summary(), Keeper()
+    got, summary, keeper, over = [], Summary(), Keeper(), threading.Event()
 
     def listen():
         (info,) = pylsl.resolve_byprop("name", name, timeout=30)
         inlet = pylsl.StreamInlet(info)
         inlet.open_stream(timeout=10)
-        while (marker := inlet.pull_sample(timeout=3.0))[0]:
-            got.append((marker[0][0], marker[1]))
+        ended = False
+        while not ended:
+            ended = over.is_set()
+            while (marker := inlet.pull_sample(timeout=1.0))[0]:
+                got.append((marker[0][0], marker[1]))
 
     listener = threading.Thread(target=listen)
     listener.start()
@@ -359,6 +362,7 @@ def test_lsl_markers_of_a_trigger_and_its_beat_carry_the_time_of_r():
             duration_s=6, summary=summary, triggers=patient,
         )
     )  # fmt: skip
+    over.set()
     listener.join()
     stamps = {kind: np.array([stamp for marker, stamp in got if marker == kind]) for kind in ("trigger", "R")}
     assert len(stamps["trigger"]) == summary.triggers >= 3

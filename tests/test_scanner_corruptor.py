@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from streamqrs.scanner import PRESETS, Corruptor, VirtualPatient, settings_of
+from streamqrs.scanner.flow import silence
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,22 @@ def test_waves_after_a_beat_reach_in_from_before_the_window_and_spare_the_qrs():
     assert np.abs(out[:, :120]).max() > 0.3
     assert np.abs(out).max() > 1
     assert np.abs(mhd(np.zeros((3, 750), np.float32), [np.array([])] * 3)).max() == 0
+
+
+def test_silence_is_the_same_for_a_batch_and_for_each_row_alone():
+    rng = np.random.default_rng(0)
+    batch = rng.standard_normal((60, 500))
+    row = np.repeat(np.arange(60), 6)
+    # some near each other, some outside
+    peaks = np.concatenate([np.sort(rng.choice(np.arange(-60, 560), 6, replace=False)) for _ in range(60)])
+    alone = batch.copy()
+    for k in range(60):
+        silence(alone[k : k + 1], np.zeros(6, np.int64), peaks[row == k], 250.0, 70.0)
+    silence(batch, row, peaks, 250.0, 70.0)
+    np.testing.assert_array_equal(batch, alone)
+    at = peaks[(peaks >= 0) & (peaks < 500)]
+    assert not batch[row[(peaks >= 0) & (peaks < 500)], at].any()
+    assert np.count_nonzero(batch) > 10_000
 
 
 @pytest.mark.parametrize("preset", PRESETS)

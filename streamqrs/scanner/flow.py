@@ -10,6 +10,8 @@ Physiol. Meas. 38:R119–R142, 2017.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,12 +109,27 @@ def silence(out: NDArray[np.floating], row: Ints, peaks: Ints, rate: float, sile
     silent_ms : float
         Half length of the silence in ms.
     """
-    reach = int((silent_ms + RAMP_MS) * rate / 1000)
-    for offset in range(-reach, reach + 1):
-        away = abs(offset) * 1000 / rate - silent_ms
+    shares = _shares(rate, silent_ms)
+    reach = len(shares) // 2
+    if len(peaks) < len(shares):
+        for which, peak in zip(row[::-1].tolist(), peaks[::-1].tolist(), strict=True):
+            first = peak - reach
+            low, high = max(first, 0), min(first + len(shares), out.shape[1])
+            if low < high:
+                out[which, low:high] *= shares[low - first : high - first]
+        return
+    for offset, share in enumerate(shares, -reach):
         at = peaks + offset
         seen = (at >= 0) & (at < out.shape[1])
-        out[row[seen], at[seen]] *= np.sin(max(0.0, away) / RAMP_MS * np.pi / 2) ** 2
+        out[row[seen], at[seen]] *= share
+
+
+@lru_cache(maxsize=32)
+def _shares(rate: float, silent_ms: float) -> Floats:
+    """What is left around an R peak, which is in the middle."""
+    reach = int((silent_ms + RAMP_MS) * rate / 1000)
+    away = (max(0.0, abs(offset) * 1000 / rate - silent_ms) for offset in range(-reach, reach + 1))
+    return np.array([np.sin(one / RAMP_MS * np.pi / 2) ** 2 for one in away])
 
 
 class FlowNoise:
