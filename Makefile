@@ -9,10 +9,11 @@ ARGS ?=
 PYTEST_ARGS ?=
 # most tests wait for processes: three of them share two cores well
 WORKERS ?= 3
-# what is imported is compiled then, once: to compile all that is installed takes longer than to install it
-PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # programs and packages come side by side
 MAKEFLAGS += --jobs=2
+# to compile all that the tests need takes longer than to install it: what is imported is compiled then, and kept
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test lint tools bench docs clean
 .DEFAULT_GOAL := run
@@ -69,7 +70,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $(VENV)/.core $@
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[all]'
+	$(PIP) --no-compile --editable '.[all]'
 	@touch $(VENV)/.core $@
 
 clean:

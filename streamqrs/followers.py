@@ -111,17 +111,19 @@ class Followers:
     def loss(self, gap: float) -> float:
         """Return what a candidate loses, in log odds, that follows another one at a distance in samples.
 
-        Not asked is whether both are beats of a fast heart, which had one as long before, too.
+        Nothing where most waves that are as far apart are beats of a heart so fast: a third one was as far before them.
+        Not asked is whether one was as far before these two.
         """
-        weight = others = first = surer = 0.0
+        weight = others = first = surer = runs = 0.0
         for pair in self._pairs:
             if abs(pair.gap - gap) <= ALIKE:
                 weight += pair.weight
                 first += pair.weight * pair.first
                 surer += pair.weight * pair.surer
+                runs += pair.weight * pair.run
             else:
                 others += pair.weight
-        if weight <= EVIDENCE["often"][0]:
+        if weight <= EVIDENCE["often"][0] or 2 * runs > weight:
             return 0.0
         found = {
             "often": weight,
@@ -132,11 +134,6 @@ class Followers:
         }
         parts = ((found[name] - start) / (full - start) for name, (start, full) in EVIDENCE.items())
         return LOSS * math.prod(min(max(part, 0.0), 1.0) for part in parts)
-
-    def runs(self, gap: float) -> bool:
-        """Whether most waves that are as far apart are beats of a heart so fast: a third one was as far before them."""
-        same = [pair for pair in self._pairs if abs(pair.gap - gap) <= ALIKE]
-        return 2 * sum(pair.weight for pair in same if pair.run) > sum(pair.weight for pair in same)
 
     def _take(self, peak: Peak) -> float:
         """Add a candidate to the newest wave, or begin one; return where that wave is."""

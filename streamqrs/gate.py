@@ -199,9 +199,7 @@ class Gate:
             return 0.0
         before = round(r - 2 * gap)
         again = p[max(before - AGAIN, 0) : max(before + AGAIN + 1, 0)].max(initial=0.0)
-        if again >= FAINTER * highest or self._followers.runs(gap):
-            return 0.0
-        return self._followers.loss(gap)
+        return 0.0 if again >= FAINTER * highest else self._followers.loss(gap)
 
 
 def _middle(p: Samples, top: int, level: float) -> float:

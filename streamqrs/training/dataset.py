@@ -314,7 +314,6 @@ def _hurried(times: NDArray[np.float64], beats: NDArray[np.float64], rate: float
 
 
 def _inside(at: NDArray[np.float64], spans: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
-    """Whether times, in growing order, lie in a recording and in one of its spans."""
     inside = np.zeros(len(at), np.bool_)
     for start, stop in spans[(spans[:, 1] > at[0]) & (spans[:, 0] <= at[-1])]:
         inside |= (at >= start) & (at < stop)
