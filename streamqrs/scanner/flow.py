@@ -111,7 +111,7 @@ def silence(out: NDArray[np.floating], row: Ints, peaks: Ints, rate: float, sile
     """
     shares = _shares(rate, silent_ms)
     reach = len(shares) // 2
-    if len(peaks) < len(shares):
+    if len(peaks) < len(shares):  # less to do, to the same bits: of two peaks near each other the later one first
         for which, peak in zip(row[::-1].tolist(), peaks[::-1].tolist(), strict=True):
             first = peak - reach
             low, high = max(first, 0), min(first + len(shares), out.shape[1])
