@@ -297,7 +297,8 @@ def test_a_table_for_bids(recording, patient, tmp_path, capsys):
     assert [*table[0]][:3] == ["onset", "duration", "trial_type"]
     onsets = np.array([float(row["onset"]) for row in table])
     assert score(patient[1] / RATE, onsets, 0.02, lead_in_s=0).f1 > 99
-    assert [int(row["sample"]) for row in table] == np.round(onsets * RATE).astype(int).tolist()
+    samples = np.array([int(row["sample"]) for row in table])
+    assert np.abs(samples - onsets * RATE).max() < 0.51  # onsets are rounded, too
     assert {row["trial_type"] for row in table} == {"qrs"}
     assert [row["rr"] for row in table[:1]] == ["n/a"]
     sidecar = json.loads(out.with_suffix(".json").read_text())

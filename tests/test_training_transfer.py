@@ -51,7 +51,7 @@ FLOW = replace(PRESETS["3T"], mhd=LOBES)
 
 def write(path, seed, *, seconds=SECONDS, **changes):
     """A patient at 3 T with several flow waves in each beat, all far above R, as npz."""
-    patient = VirtualPatient(250.0, seed, FLOW, families=("mhd",), severity=2.0)
+    patient = VirtualPatient(250.0, seed, FLOW, families=("mhd",), severity=4.0)
     ecg = patient.read(seconds * 250)
     values = {"ecg": ecg, "rate": 250.0, "beats": np.array([at for at, _ in patient.take_beats()]), "lead": "ECG"}
     values |= changes
