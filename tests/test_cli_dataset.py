@@ -1,10 +1,11 @@
 """``streamqrs dataset`` as a user types it."""
 
+import json
+
 import pytest
 
 from streamqrs.cli.app import main
 from streamqrs.evaluation import evaluate
-from streamqrs.mri300 import write_mri300
 from streamqrs.mri300_plan import SEED, plan
 
 
@@ -54,13 +55,14 @@ def test_another_name_is_refused(tmp_path, capsys):
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_the_set_is_as_hard_as_the_original(data_dir, tmp_path, monkeypatch):
+def test_the_set_is_as_hard_as_the_original(data_dir, tmp_path, monkeypatch, capsys):
     entries = [entry for entry in plan(data_dir) if entry.part != "finetune"]  # those to learn from take long
     monkeypatch.setattr("streamqrs.mri300.plan", lambda *given, **options: entries)
     out = tmp_path / "set"
-    written = write_mri300(out, data_dir, workers=2)
-    assert written.records == {"finetune": 0, "validation": 50, "test": 5}
-    assert written.duration_s == 50 * 50 + 5 * 480
+    run("mri300", "--data", data_dir, "--out", out, "--json")
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["records"] == {"finetune": 0, "validation": 50, "test": 5}
+    assert summary["duration_s"] == 50 * 50 + 5 * 480
     validation, test = (evaluate("base", str(out / part)).pooled() for part in ("validation", "test"))
     # the original is 63.29 and 68.86 for its ordinary model, this set 63.33 and 61.34 for the seed's network
     assert 68 <= validation.f1 <= 88  # base hears more in noise: 78.14
